@@ -1,0 +1,66 @@
+# make help lists the targets. All that is installed goes to .venv, and again only when pyproject.toml changes.
+
+PYTHON ?= python3
+STEPS ?= 200000
+
+.PHONY: help train test lint clean
+.NOTPARALLEL:
+
+help:
+	@echo "make train   train the makemore MLP on names.txt for $(STEPS) steps; results go to out/"
+	@echo "             (200,000 are the lecture's full run; STEPS=20000 for a short one)"
+	@echo "make test    lint, then all tests"
+	@echo "make lint    ruff and mypy"
+	@echo "make clean   remove .venv, build files and caches; out/ stays"
+	@echo "PYTHON=...   the Python (3.11 or newer) that .venv is made with, now $(PYTHON)"
+
+train: .venv/.train
+	@.venv/bin/makemore train --steps $(STEPS)
+ifneq ($(STEPS),200000)
+	@echo "These were $(STEPS) steps. All 200,000 of the lecture: make train STEPS=200000"
+else
+	@echo "These were all 200,000 steps of the lecture. A shorter run: make train STEPS=20000"
+endif
+
+test: lint
+	.venv/bin/python -m pytest -n 2
+
+lint: .venv/.test
+	.venv/bin/python -m ruff check .
+	.venv/bin/python -m mypy
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# .venv/.train, .venv/.test: the stamp says that the extra of that name is installed.
+.venv/.train .venv/.test: .venv/.%: .venv/.made pyproject.toml
+	@echo "Installing what 'make $*' needs into .venv (the first time this takes a few minutes)"
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+# What can fail is asked before .venv is made, and a half-made one (a full disk, ctrl-C) is removed.
+# A .venv that was there before is never removed: one that works is used.
+NEW_ENOUGH = import sys; sys.exit(sys.version_info < (3, 11))
+AGAIN = make $(firstword $(MAKECMDGOALS)) PYTHON=python3.12
+
+.venv/.made:
+	@if .venv/bin/python -c '$(NEW_ENOUGH)' 2>/dev/null && .venv/bin/python -m pip --version >/dev/null 2>&1; \
+	then touch $@; exit 0; fi; \
+	if [ -e .venv ]; then \
+	    echo "error: .venv is there, but no Python 3.11 or newer with pip runs in it." \
+	         "Move it away, or remove it with: make clean" >&2; exit 1; fi; \
+	if ! $(PYTHON) -c '' 2>/dev/null; then \
+	    echo "error: '$(PYTHON)' does not run. Install Python 3.11 or newer, and name it if it has" \
+	         "another name: $(AGAIN)" >&2; exit 1; fi; \
+	if ! $(PYTHON) -c '$(NEW_ENOUGH)'; then \
+	    echo "error: minigrad needs Python 3.11 or newer, and '$(PYTHON)' is" \
+	         "$$($(PYTHON) -c 'import platform; print(platform.python_version())')." \
+	         "Install a newer one and name it: $(AGAIN)" >&2; exit 1; fi; \
+	no_venv="error: '$(PYTHON)' cannot make a virtual environment: its venv or ensurepip module is missing or fails. \
+	On Debian or Ubuntu: apt install python3-venv"; \
+	if ! $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then echo "$$no_venv" >&2; exit 1; fi; \
+	trap 'rm -rf .venv; exit 130' INT TERM; \
+	echo "Making .venv with $(PYTHON)"; \
+	if ! $(PYTHON) -m venv .venv; then rm -rf .venv; echo "$$no_venv" >&2; exit 1; fi; \
+	touch $@

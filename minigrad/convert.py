@@ -1,0 +1,51 @@
+"""Data from outside -> arrays in the dtypes that a Tensor can have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import dtypes
+
+
+def to_array(data: Any, dtype: Any) -> np.ndarray:
+    """A new array of these data, in torch's dtype for them. Errors as Tensor says."""
+    if dtype is not None:
+        dtype = dtypes.check(dtype)
+    if hasattr(type(data), "_apply"):  # a Tensor
+        return np.array(data.array, dtype=dtype)
+    if isinstance(data, (np.ndarray, np.generic)):
+        return np.array(data, dtype=dtype or dtypes.check(data.dtype))
+    try:
+        array = np.array(_plain(data))
+    except ValueError as error:
+        raise ValueError(f"a Tensor needs lists of equal length at each depth: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(
+            f"a Tensor is made of numbers or bools, got {_kind(data)}"
+            + (" (an integer past 64 bits?)" if array.dtype.kind == "O" and isinstance(data, int) else "")
+        )
+    if dtype is not None and dtype.kind in "iu" and array.dtype.kind in "iu" and array.size:
+        for extreme in (array.min(), array.max()):
+            dtypes.scalar(int(extreme), dtype)  # refuses what does not fit
+    if dtype is None:
+        dtype = dtypes.get_default_dtype() if array.dtype.kind == "f" or not array.size else dtypes.check(array.dtype)
+    return array.astype(dtype, copy=False)
+
+
+def _plain(data: Any) -> Any:
+    """Nested lists with the Tensors in them as arrays."""
+    if hasattr(type(data), "_apply"):
+        return data.array
+    if isinstance(data, (list, tuple)):
+        return [_plain(x) for x in data]
+    if isinstance(data, range):
+        return list(data)
+    return data
+
+
+def _kind(data: Any) -> str:
+    while isinstance(data, (list, tuple)) and data:
+        data = data[0]
+    return f"{type(data).__name__} {str(data)[:40]!r}"

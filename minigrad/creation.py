@@ -1,0 +1,159 @@
+"""Tensors from nothing: tensor, zeros, arange, randn, ..."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from . import dtypes, random as _random
+from .functions.shape import sizes
+from .tensor import Tensor, wrap
+
+
+def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+    """A Tensor of these data, copied: numbers, lists, arrays or Tensors. Errors as Tensor. Source: torch.tensor."""
+    return Tensor(data, dtype, requires_grad)
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A Tensor that shares the array's memory. Source: torch.from_numpy."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"from_numpy takes a numpy array, got {type(array).__name__}")
+    dtypes.check(array.dtype)
+    return wrap(array)
+
+
+def _made(array: np.ndarray, requires_grad: bool) -> Tensor:
+    made = wrap(array)
+    if requires_grad:
+        made.requires_grad = True
+    return made
+
+
+def _float(dtype: Any) -> np.dtype:
+    return dtypes.get_default_dtype() if dtype is None else dtypes.check(dtype)
+
+
+def _shape(size: tuple[Any, ...]) -> tuple[int, ...]:
+    shape = sizes(size)
+    if any(n < 0 for n in shape):
+        raise RuntimeError(f"a shape cannot have a negative size: {shape}")
+    return shape
+
+
+def zeros(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+    """Zeros of this shape, float32 by default. Source: torch.zeros."""
+    return _made(np.zeros(_shape(size), _float(dtype)), requires_grad)
+
+
+def ones(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+    """Ones of this shape, float32 by default. Source: torch.ones."""
+    return _made(np.ones(_shape(size), _float(dtype)), requires_grad)
+
+
+def empty(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+    """A Tensor of this shape whose values are whatever was in memory. Source: torch.empty."""
+    return _made(np.empty(_shape(size), _float(dtype)), requires_grad)
+
+
+def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """One value in this shape, in the value's own dtype by default. Source: torch.full."""
+    shape = _shape((size,))
+    found = dtypes.check(dtype) if dtype is not None else dtypes.result_type(_number(fill_value))
+    return _made(np.full(shape, dtypes.scalar(_number(fill_value), found), found), requires_grad)
+
+
+def _number(x: Any) -> Any:
+    return x.item() if hasattr(x, "item") else x
+
+
+def zeros_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros of this shape and dtype. Source: torch.zeros_like."""
+    return _made(np.zeros(input.shape, input.dtype if dtype is None else dtypes.check(dtype)), requires_grad)
+
+
+def ones_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones of this shape and dtype. Source: torch.ones_like."""
+    return _made(np.ones(input.shape, input.dtype if dtype is None else dtypes.check(dtype)), requires_grad)
+
+
+def empty_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A Tensor of this shape and dtype whose values are whatever was in memory. Source: torch.empty_like."""
+    return _made(np.empty(input.shape, input.dtype if dtype is None else dtypes.check(dtype)), requires_grad)
+
+
+def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """One value in this shape and dtype. Source: torch.full_like."""
+    found = input.dtype if dtype is None else dtypes.check(dtype)
+    return _made(np.full(input.shape, dtypes.scalar(_number(fill_value), found), found), requires_grad)
+
+
+def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """start, start + step, ... below end (0 to start with one argument); int64 for ints. Source: torch.arange."""
+    if end is None:
+        start, end = 0, start
+    start, end, step = _number(start), _number(end), _number(step)
+    if step == 0 or (end - start) * step < 0:
+        raise RuntimeError(f"arange({start}, {end}, {step}): the step does not lead from start to end")
+    found = dtypes.check(dtype) if dtype is not None else dtypes.result_type(start, end, step)
+    n = math.ceil((end - start) / step)
+    return _made((start + np.arange(n) * step).astype(found), requires_grad)
+
+
+def linspace(start: float, end: float, steps: int, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """So many values from start to end, both included, evenly spaced. Source: torch.linspace."""
+    return _made(np.linspace(start, end, steps, dtype=_float(dtype)), requires_grad)
+
+
+def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones on the diagonal of an (n, m) matrix, else zeros. Source: torch.eye."""
+    return _made(np.eye(n, m, dtype=_float(dtype)), requires_grad)
+
+
+# --------------------------------------------------------------------------------------------------- random
+
+
+def _generator(generator: Any) -> _random.Generator:
+    return _random.default_generator if generator is None else generator
+
+
+def randn(*size: Any, generator: Any = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Standard normal values of this shape: torch's numbers for the same seed. Source: torch.randn."""
+    return _made(_generator(generator).normal(_shape(size), _float(dtype)), requires_grad)
+
+
+def rand(*size: Any, generator: Any = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Values uniform on [0, 1): torch's numbers for the same seed. Source: torch.rand."""
+    return _made(_generator(generator).rand(_shape(size), _float(dtype)), requires_grad)
+
+
+def randint(low: int, high: Any = None, size: Any = None, *, generator: Any = None, dtype: Any = None) -> Tensor:
+    """Integers uniform on [low, high) (or [0, low)): torch's for the same seed. Source: torch.randint."""
+    if size is None:
+        low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
+    array = _generator(generator).randint(low, high, _shape((size,)))
+    return wrap(array if dtype is None else array.astype(dtypes.check(dtype)))
+
+
+def randperm(n: int, *, generator: Any = None) -> Tensor:
+    """0 .. n-1 in random order: torch's for the same seed. Source: torch.randperm."""
+    return wrap(_generator(generator).randperm(n))
+
+
+def multinomial(input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
+    """Indices drawn by each row's weights (of any sum): torch's for the same seed. Source: torch.multinomial."""
+    array = input.array if isinstance(input, Tensor) else np.asarray(input)
+    return wrap(_generator(generator).multinomial(array, num_samples, replacement))
+
+
+def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None) -> Tensor:
+    """Normal values with this mean and standard deviation, numbers (with a size) or Tensors. Source: torch.normal."""
+    if size is None:
+        if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
+            raise TypeError("normal with numbers for mean and std needs a size")
+        size = np.broadcast_shapes(getattr(mean, "shape", ()), getattr(std, "shape", ()))
+    return randn(size, generator=generator, dtype=dtype) * std + mean

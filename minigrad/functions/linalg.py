@@ -1,0 +1,116 @@
+"""Matrix products: matmul, dot, outer, einsum. Each is a Tensor method too, but for einsum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import ops
+from ..record import apply
+from ..tensor import Tensor
+from .elementwise import as_tensor
+
+
+def matmul(input: Any, other: Any) -> Tensor:
+    """C = A @ B: (..., n, k) @ (..., k, m) -> (..., n, m), 1-d Tensors as a row or a column. Source: torch.matmul.
+
+    RuntimeError with both shapes where they do not fit, and for 0-d Tensors.
+    """
+    A, B = as_tensor(input, "matmul"), as_tensor(other, "matmul")
+    if not A.array.ndim or not B.array.ndim:
+        raise RuntimeError(f"matmul of shapes {A.shape} and {B.shape}: a 0-d Tensor has no product of this kind, use *")
+    if A.array.shape[-1] != B.array.shape[-2 if B.array.ndim > 1 else 0]:
+        raise RuntimeError(
+            f"matmul: shapes {A.shape} and {B.shape} do not go together: {A.shape[-1]} columns of the first meet "
+            f"{B.shape[-2 if B.ndim > 1 else 0]} rows of the second"
+        )
+    if A.array.dtype is not B.array.dtype:
+        raise RuntimeError(f"matmul of dtypes {A.dtype} and {B.dtype}: bring both to one with .to(dtype)")
+    return apply(ops.MatMul, A, B)
+
+
+def _of_dims(A: Any, B: Any, dims: tuple[int, int], name: str) -> Tensor:
+    A, B = as_tensor(A, name), as_tensor(B, name)
+    if (A.ndim, B.ndim) != dims:
+        raise RuntimeError(
+            f"{name} needs Tensors of {dims[0]} and {dims[1]} dimensions, got shapes {A.shape} and {B.shape}"
+        )
+    return matmul(A, B)
+
+
+def mm(input: Any, mat2: Any) -> Tensor:
+    """C = A @ B of two matrices. Source: torch.mm."""
+    return _of_dims(input, mat2, (2, 2), "mm")
+
+
+def mv(input: Any, vec: Any) -> Tensor:
+    """y = A @ x of a matrix and a vector. Source: torch.mv."""
+    return _of_dims(input, vec, (2, 1), "mv")
+
+
+def bmm(input: Any, mat2: Any) -> Tensor:
+    """C[i] = A[i] @ B[i] of two batches of matrices. Source: torch.bmm."""
+    return _of_dims(input, mat2, (3, 3), "bmm")
+
+
+def dot(input: Any, tensor: Any) -> Tensor:
+    """y = sum(x * z) of two vectors. Source: torch.dot."""
+    return _of_dims(input, tensor, (1, 1), "dot")
+
+
+def outer(input: Any, vec2: Any) -> Tensor:
+    """Y[i, j] = x[i] * z[j] of two vectors. Source: torch.outer."""
+    x, z = as_tensor(input, "outer"), as_tensor(vec2, "outer")
+    if x.ndim != 1 or z.ndim != 1:
+        raise RuntimeError(f"outer needs two vectors, got shapes {x.shape} and {z.shape}")
+    return x[:, None] * z
+
+
+def einsum(equation: str, *operands: Any) -> Tensor:
+    """Sums of products in Einstein's notation: einsum("ij,jk->ik", A, B) is A @ B. Source: torch.einsum.
+
+    Implicit output (letters that stand once, in order), ellipsis and repeated letters (diagonals) as in numpy.
+    """
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = tuple(operands[0])
+    xs = [as_tensor(x, "einsum") for x in operands]
+    return apply(ops.Einsum, *xs, equation=_explicit(equation, xs))
+
+
+def _explicit(equation: str, xs: list[Tensor]) -> str:
+    """The equation with its output written out and letters for the ellipsis; RuntimeError if it is wrong."""
+    left, arrow, out = equation.replace(" ", "").partition("->")
+    terms = left.split(",")
+    if not set(left + out) <= set(ops.LETTERS + ",."):
+        raise RuntimeError(f"einsum {equation!r}: subscripts are letters and ..., separated by commas")
+    if len(terms) != len(xs):
+        raise RuntimeError(f"einsum {equation!r} names {len(terms)} operands, got {len(xs)}")
+    spare = [c for c in ops.LETTERS if c not in equation]
+    most = 0
+    for i, (term, x) in enumerate(zip(terms, xs, strict=True)):
+        named = len(term.replace("...", ""))
+        extra = x.ndim - named
+        if extra < 0 or (extra and "..." not in term):
+            raise RuntimeError(
+                f"einsum {equation!r}: operand {i} of shape {x.shape} has {x.ndim} dimensions, {term!r} names {named}"
+            )
+        most = max(most, extra)
+        terms[i] = term.replace("...", "".join(spare[-extra:]) if extra else "")
+    ellipsis = "".join(spare[-most:]) if most else ""
+    if arrow:
+        out = out.replace("...", ellipsis)
+    else:
+        letters = "".join(terms)
+        out = ellipsis + "".join(sorted(c for c in set(letters) if letters.count(c) == 1 and c not in ellipsis))
+    sizes: dict[str, int] = {}
+    for i, (term, x) in enumerate(zip(terms, xs, strict=True)):
+        for letter, n in zip(term, x.shape, strict=True):
+            if sizes.setdefault(letter, n) != n:
+                if letter in ellipsis or 1 in (n, sizes[letter]):
+                    raise RuntimeError(
+                        f"einsum {equation!r}: operand {i} of shape {x.shape} has size {n} where "
+                        f"another has {sizes[letter]}; sizes are not broadcast here, expand() first"
+                    )
+                raise RuntimeError(f"einsum {equation!r}: {letter!r} has size {sizes[letter]} and, in operand {i}, {n}")
+    if set(out) - set(sizes) or len(set(out)) < len(out):
+        raise RuntimeError(f"einsum {equation!r}: each output letter must stand once, and in an operand")
+    return ",".join(terms) + "->" + out

@@ -1,0 +1,365 @@
+"""Node and the walk: recording modes, backward(), grad(), hooks.
+
+A Node is made when an op runs on something that requires grad. Its number in the order of creation is a topological
+order, so that the walk is a heap of numbers: no recursion, no second pass. Gradients in flight live in the call
+and are popped as they are used; only leaves (and what retain_grad() asked for) accumulate, at the end, so that an
+error on the way changes no `.grad`.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from functools import wraps
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from .ops.op import Plan
+from .ops.shape import SumTo
+
+_recording: ContextVar[bool] = ContextVar("minigrad_recording", default=True)
+_number = count(1).__next__
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops are recorded in this thread (or asyncio task)."""
+    return _recording.get()
+
+
+class _Mode:
+    """A recording mode as context manager and decorator; one instance may be entered again while it is active."""
+
+    mode = True
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        mode = super().__new__(cls)
+        mode._previous = []
+        return mode if function is None else mode(function)  # torch takes a bare @no_grad as well
+
+    _previous: list[bool]
+
+    def __enter__(self) -> None:
+        self._previous.append(_recording.get())
+        _recording.set(self.mode)
+
+    def __exit__(self, *error: object) -> None:
+        _recording.set(self._previous.pop())
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def in_mode(*args: Any, **kwargs: Any) -> Any:
+            with type(self)():
+                return function(*args, **kwargs)
+
+        return in_mode
+
+
+class no_grad(_Mode):
+    """Nothing is recorded inside: `with no_grad():` or `@no_grad()`. Holds for this thread and asyncio task."""
+
+    mode = False
+
+
+class enable_grad(_Mode):
+    """Ops are recorded inside, also within no_grad: `with enable_grad():` or `@enable_grad()`."""
+
+    mode = True
+
+
+class set_grad_enabled:
+    """Switch recording on or off: at once, or as a context manager until its end."""
+
+    def __init__(self, mode: bool) -> None:
+        self._previous = _recording.get()
+        _recording.set(bool(mode))
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        _recording.set(self._previous)
+
+
+class Node:
+    """One op that ran: its plan (rule and what it keeps), its inputs, and its number in creation order.
+
+    `inputs` has an entry for each input of the op: the Node that made it, a leaf Tensor that requires grad,
+    a Constant, or a Python scalar. `shape` and `dtype` are the output's.
+    """
+
+    __slots__ = ("__weakref__", "dtype", "extra", "inputs", "plan", "saved", "seq", "settings", "shape", "watched")
+
+    def __init__(
+        self,
+        plan: Plan,
+        inputs: tuple[Any, ...],
+        saved: Any,
+        watched: Sequence[list[str]],
+        settings: dict[str, Any],
+        out: Any,
+    ) -> None:
+        self.plan = plan
+        self.inputs = inputs
+        self.saved = saved
+        self.watched = watched
+        self.settings = settings
+        self.shape = out.shape
+        self.dtype = out.dtype
+        self.extra: Extra | None = None
+        self.seq = _number()
+
+    @property
+    def op(self) -> Any:
+        return self.plan.op
+
+    @property
+    def name(self) -> str | None:
+        return self.extra.name if self.extra else None
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """The nodes that the gradient goes on to, as torch lists them: leaves and constants as (None, 0)."""
+        return tuple((x, 0) if isinstance(x, Node) else (None, 0) for x in self.inputs)
+
+    def tensor(self) -> Any:
+        """The Tensor of this node's output where it is still alive and known (retain_grad or a name), else None."""
+        return self.extra.tensor() if self.extra and self.extra.tensor else None
+
+    def more(self) -> Extra:
+        """The rarely used part, made when first needed."""
+        if self.extra is None:
+            self.extra = Extra()
+        return self.extra
+
+    def __repr__(self) -> str:
+        return f"<{self.op.__name__}Backward0>"
+
+
+class Extra:
+    """What few nodes and leaves have: hooks, a name, the Tensor that wants its gradient, the line that made it."""
+
+    __slots__ = ("generation", "hooks", "name", "parts", "retains", "tensor", "where")
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        self.hooks: dict[int, Callable[[Any], Any]] = {}
+        self.tensor: weakref.ref[Any] | None = None
+        self.retains = False
+        self.parts: list[
+            tuple[Any, Any, Any]
+        ] = []  # each use: its op, its node while it lives, the gradient from there
+        self.where: str | None = None
+        self.generation = 0
+
+
+class Constant:
+    """A Tensor that took part in an op without requiring grad: its shape and dtype, and itself while it lives."""
+
+    __slots__ = ("dtype", "shape", "tensor")
+
+    def __init__(self, x: Any) -> None:
+        self.shape = x.shape
+        self.dtype = x.dtype
+        self.tensor = weakref.ref(x) if hasattr(x, "grad_fn") else _nothing
+
+
+def _nothing() -> None:
+    return None
+
+
+class Handle:
+    """What register_hook returns: remove() takes the hook away."""
+
+    def __init__(self, hooks: dict[int, Any], hook: Callable[[Any], Any]) -> None:
+        self._hooks, self._key = hooks, _number()
+        hooks[self._key] = hook
+
+    def remove(self) -> None:
+        """Take the hook away; a second call does nothing."""
+        self._hooks.pop(self._key, None)
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+
+class Engine:
+    """What the walk needs from above: tensor.py fills it in, so that nothing here imports upward."""
+
+    wrap: Callable[[Any], Any]  # array -> Tensor
+    lift: Callable[[Node], Any]  # a node's kept values as Tensors, for create_graph
+    accumulate: Callable[[Any, Any, bool], None]  # (Tensor, gradient, create_graph): add into .grad
+    check: Callable[[Node, Any, Any], None] | None = None  # anomaly mode looks at each gradient
+    observe: Callable[[Any, Any, Any, Any], None] | None = None  # and at each op's output
+    explains = False  # whether retain_grad() was ever called: such a value also keeps what each of its uses gave
+
+
+def walk(
+    roots: Sequence[tuple[Any, Any]],
+    retain_graph: bool,
+    create_graph: bool,
+    needed: set[Node] | None = None,
+    targets: dict[Any, Any] | None = None,
+) -> dict[Any, Any]:
+    """Carry the gradients of *roots*, (Node or leaf, gradient) each, down the graph; return those of the leaves.
+
+    Gradients are arrays, or Tensors where create_graph. With *needed*, only those nodes' rules run; the gradients
+    of the nodes in *targets* are written there when complete.
+    """
+    flight: dict[Any, Any] = {}
+    heap: list[tuple[int, Node]] = []
+    retained: list[tuple[Any, Any]] = []
+    check, explains = Engine.check, Engine.explains
+    for root, gradient in roots:
+        if root in flight:
+            flight[root] = flight[root] + gradient
+        else:
+            flight[root] = gradient
+            if type(root) is Node:
+                heappush(heap, (-root.seq, root))
+
+    while heap:
+        node = heappop(heap)[1]
+        dout = flight.pop(node)
+        if node.extra is not None:
+            dout = _hooked(node.extra, dout, create_graph)
+            if node.extra.retains and (tensor := node.tensor()) is not None:
+                retained.append((tensor, dout))
+        if targets is not None and node in targets:
+            targets[node] = dout
+        if needed is not None and node not in needed:
+            continue
+
+        for changes in node.watched:
+            if changes:
+                raise RuntimeError(_changed(node, changes))
+        plan, saved = node.plan, node.saved
+        if saved is None:
+            raise RuntimeError(
+                f"Trying to backward through the graph a second time: what {node!r} kept was freed by the first "
+                "backward. Pass retain_graph=True to the first one to keep it."
+            )
+        gradients = plan.run(dout, Engine.lift(node) if create_graph else saved)
+        if plan.joint:
+            gradients = _chosen(node, gradients)
+        if not retain_graph and plan.keeps_arrays:
+            node.saved = None
+            node.watched = ()
+        del saved
+        if check is not None:
+            check(node, dout, gradients)
+
+        inputs = node.inputs
+        for position, gradient in zip(plan.positions, gradients):  # noqa: B905
+            if gradient is None:
+                continue
+            parent = inputs[position]
+            if gradient.shape != parent.shape:
+                gradient = _fit(node, gradient, parent.shape)
+            if gradient.dtype is not parent.dtype:
+                gradient = gradient.astype(parent.dtype)
+            held = flight.get(parent)
+            if explains:
+                _note(parent, node, gradient, held is None, bool(retained))
+            if held is not None:
+                flight[parent] = held + gradient
+            elif needed is None or parent in needed or parent in targets:  # type: ignore[operator]
+                flight[parent] = gradient
+                if type(parent) is Node:
+                    heappush(heap, (-parent.seq, parent))
+        gradient = gradients = dout = None  # hold nothing that the next rule could free or reuse
+
+    for leaf, gradient in list(flight.items()):
+        if leaf._extra is not None and leaf._extra.hooks:
+            flight[leaf] = _hooked(leaf._extra, gradient, create_graph)
+    del gradient
+    for tensor, gradient in retained:
+        Engine.accumulate(tensor, gradient, create_graph)
+    return flight
+
+
+def _note(parent: Any, node: Node, gradient: Any, first: bool, explained: bool) -> None:
+    """Keep what one use of a retained value gave to its gradient, so that a derivation can be told which use it forgot.
+
+    A leaf keeps it without being asked where a value above its first use is retained (*explained*): retain_grad() is
+    not called on leaves. All uses are kept or none. A training step, where nothing is retained, keeps nothing.
+    """
+    if type(parent) is Node:
+        extra, leaf = parent.extra, False
+    else:
+        extra, leaf = (parent._more() if explained else parent._extra), True
+    if extra is None:
+        return
+    if first:
+        extra.parts = []  # without those of an earlier backward
+    if extra.retains or (leaf and (explained if first else extra.parts)):
+        extra.parts.append((node.op, weakref.ref(node), gradient))  # weak: the node leads back here
+
+
+def _chosen(node: Node, gradients: Any) -> Sequence[Any]:
+    """The gradients of a joint backward for the inputs that require grad."""
+    gradients = gradients if isinstance(gradients, (tuple, list)) else (gradients,)
+    if len(gradients) != len(node.inputs):
+        raise RuntimeError(
+            f"{node.op.__name__}.backward returned {len(gradients)} gradients for {len(node.inputs)} inputs: "
+            "return one an input (None for an input that has none)"
+        )
+    return [gradients[i] for i in node.plan.positions]
+
+
+def _fit(node: Node, gradient: Any, shape: tuple[int, ...]) -> Any:
+    """Undo broadcasting: sum the gradient back to its input's shape. The one place where that is done."""
+    wide = gradient.shape
+    lead = len(wide) - len(shape)
+    if lead < 0 or any([have != n and n != 1 for n, have in zip(shape, wide[lead:])]):  # noqa: B905
+        raise RuntimeError(
+            f"{node.op.__name__} returned a gradient of shape {wide} for an input of shape {shape}: "
+            "a gradient has its input's shape, or one that broadcasting made from it"
+        )
+    if type(gradient) is np.ndarray:
+        return SumTo.forward(gradient, shape=shape)  # type: ignore[arg-type]
+    return SumTo.apply(gradient, shape=shape)
+
+
+def _hooked(extra: Extra, gradient: Any, create_graph: bool) -> Any:
+    """Run the hooks on a gradient, in the order they were registered; each may put another in its place."""
+    for hook in list(extra.hooks.values()):
+        given = gradient if create_graph else Engine.wrap(gradient)
+        result = hook(given)
+        if result is not None:
+            if getattr(result, "shape", None) != given.shape:
+                shape = getattr(result, "shape", type(result).__name__)
+                raise RuntimeError(f"a hook returned {shape} in place of a gradient of shape {given.shape}")
+            gradient = result if create_graph else result.array
+    return gradient
+
+
+def _changed(node: Node, changes: list[str]) -> str:
+    return (
+        f"one of the values that {node!r} (output of shape {node.shape}) needs for its gradient was changed in "
+        f"place after it ran: {changes[0]}. Use the out-of-place form, or change a clone()."
+    )
+
+
+def leads_to(roots: Sequence[Any], targets: dict[Any, Any]) -> set[Node]:
+    """The nodes under *roots* from which some target is reached: the only ones whose rules grad() must run."""
+    seen: set[Node] = set()
+    stack = [root for root in roots if type(root) is Node]
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            stack.extend(x for x in node.inputs if type(x) is Node and x not in seen)
+    needed: set[Node] = set()
+    for node in sorted(seen, key=lambda node: node.seq):
+        for i in node.plan.positions:
+            if node.inputs[i] in targets or node.inputs[i] in needed:
+                needed.add(node)
+                break
+    return needed

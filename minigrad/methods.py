@@ -1,0 +1,353 @@
+"""What a Tensor can do: operators, methods and changes in place, each a spelling of a function.
+
+Tensor itself (tensor.py) knows arrays and nodes only; this table gives it its vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from . import dtypes, functions as F, ops
+from .functions.elementwise import operand
+from .inplace import update
+from .record import apply, apply_binary, apply_unary
+from .tensor import Tensor
+
+_FAST = frozenset((Tensor, float, int))
+
+
+def _operator(op: type[ops.Op], reflected: bool = False) -> Callable[[Tensor, Any], Any]:
+    def forward(self: Tensor, other: Any) -> Any:
+        if type(other) not in _FAST and (other := operand(other)) is NotImplemented:
+            return NotImplemented
+        return apply_binary(op, self, other)
+
+    def backward(self: Tensor, other: Any) -> Any:
+        if type(other) not in _FAST and (other := operand(other)) is NotImplemented:
+            return NotImplemented
+        return apply(op, other, self)
+
+    return backward if reflected else forward
+
+
+def _checked(op: type[ops.Op], function: Callable[..., Any], reflected: bool = False) -> Callable[[Tensor, Any], Any]:
+    """An operator that needs more than its rule, unless both sides are plain: it goes through the function."""
+
+    def forward(self: Tensor, other: Any) -> Any:
+        if type(other) is Tensor and self.array.dtype is other.array.dtype and self.array.dtype.kind == "f":
+            return apply_binary(op, self, other)
+        if (other := operand(other)) is NotImplemented:
+            return NotImplemented
+        return function(self, other)
+
+    def backward(self: Tensor, other: Any) -> Any:
+        if (other := operand(other)) is NotImplemented:
+            return NotImplemented
+        return function(other, self)
+
+    return backward if reflected else forward
+
+
+def _sub(self: Tensor, other: Any) -> Any:
+    plain = other.array.dtype.kind == "f" if type(other) is Tensor else type(other) in _FAST  # a bool Tensor is refused
+    if plain and self.array.dtype.kind == "f":
+        return apply_binary(ops.Sub, self, other)
+    return NotImplemented if (other := operand(other)) is NotImplemented else F.sub(self, other)
+
+
+def _pow(self: Tensor, other: Any) -> Any:
+    if (type(other) is int or type(other) is float) and self.array.dtype.kind == "f":
+        return apply_unary(ops.PowScalar, self, {"n": other})
+    return NotImplemented if (other := operand(other)) is NotImplemented else F.pow(self, other)
+
+
+OPERATORS: dict[str, Any] = {
+    "add": ops.Add,
+    "sub": (ops.Sub, F.sub),
+    "mul": ops.Mul,
+    "truediv": ops.Div,
+    "pow": (ops.Pow, F.pow),
+    "mod": ops.Remainder,
+    "floordiv": ops.FloorDivide,
+    "matmul": (ops.MatMul, F.matmul),
+    "and": ops.BitAnd,
+    "or": ops.BitOr,
+    "xor": ops.BitXor,
+}
+COMPARISONS = {
+    "eq": ops.Equal, "ne": ops.NotEqual, "lt": ops.Less, "le": ops.LessEqual, "gt": ops.Greater, "ge": ops.GreaterEqual,
+}  # fmt: skip
+
+for _name, _rule in OPERATORS.items():
+    _maker = partial(_checked, *_rule) if isinstance(_rule, tuple) else partial(_operator, _rule)
+    setattr(Tensor, f"__{_name}__", _maker())
+    setattr(Tensor, f"__r{_name}__", _maker(reflected=True))
+for _name, _plain in {"sub": _sub, "pow": _pow}.items():
+    setattr(Tensor, f"__{_name}__", _plain)
+for _name, _op in COMPARISONS.items():
+    setattr(Tensor, f"__{_name}__", _operator(_op))
+
+METHODS = [
+    "abs",
+    "add",
+    "all",
+    "allclose",
+    "amax",
+    "amin",
+    "any",
+    "argmax",
+    "argmin",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "bmm",
+    "ceil",
+    "chunk",
+    "clamp",
+    "clone",
+    "cos",
+    "cumsum",
+    "div",
+    "dot",
+    "eq",
+    "equal",
+    "exp",
+    "expand",
+    "expand_as",
+    "expm1",
+    "flatten",
+    "flip",
+    "floor",
+    "floor_divide",
+    "gather",
+    "ge",
+    "gt",
+    "index_add",
+    "index_select",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "le",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "log_softmax",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "logsumexp",
+    "lt",
+    "masked_fill",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "median",
+    "min",
+    "minimum",
+    "mm",
+    "movedim",
+    "mul",
+    "mv",
+    "ne",
+    "neg",
+    "nonzero",
+    "norm",
+    "outer",
+    "permute",
+    "pow",
+    "prod",
+    "ravel",
+    "reciprocal",
+    "relu",
+    "remainder",
+    "repeat",
+    "reshape",
+    "roll",
+    "round",
+    "rsqrt",
+    "scatter",
+    "scatter_add",
+    "sigmoid",
+    "sign",
+    "sin",
+    "softmax",
+    "split",
+    "sqrt",
+    "square",
+    "squeeze",
+    "std",
+    "sub",
+    "sum",
+    "t",
+    "tanh",
+    "tile",
+    "to",
+    "transpose",
+    "tril",
+    "triu",
+    "unbind",
+    "unsqueeze",
+    "var",
+    "view",
+    "view_as",
+]
+for _name in METHODS:
+    setattr(Tensor, _name, getattr(F, _name))
+
+IN_PLACE = [
+    "abs",
+    "add",
+    "ceil",
+    "clamp",
+    "cos",
+    "div",
+    "exp",
+    "expm1",
+    "floor",
+    "index_add",
+    "log",
+    "log1p",
+    "masked_fill",
+    "mul",
+    "neg",
+    "pow",
+    "reciprocal",
+    "relu",
+    "remainder",
+    "round",
+    "rsqrt",
+    "scatter",
+    "scatter_add",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sqrt",
+    "square",
+    "sub",
+    "tanh",
+    "tril",
+    "triu",
+]
+
+
+def _in_place(name: str) -> Callable[..., Tensor]:
+    function = getattr(F, name)
+
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return update(self, name + "_", lambda x: function(x, *args, **kwargs))
+
+    method.__name__ = method.__qualname__ = name + "_"
+    method.__doc__ = f"{name}(), written into this Tensor's own memory: see inplace.py for what is refused."
+    return method
+
+
+for _name in IN_PLACE:
+    setattr(Tensor, _name + "_", _in_place(_name))
+for _name, _method in {"add": "add_", "sub": "sub_", "mul": "mul_", "truediv": "div_", "pow": "pow_"}.items():
+    setattr(Tensor, f"__i{_name}__", getattr(Tensor, _method))
+
+
+def _fill(self: Tensor, value: Any) -> Tensor:
+    """Set every element to one value (a number or a 0-d Tensor), in place; the old values' gradient is 0."""
+    return update(self, "fill_", lambda x: F.masked_fill(x, True, value))
+
+
+def _copy(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
+    """Overwrite this Tensor with the values of another (broadcast, in this one's dtype), in place."""
+    src = F.as_tensor(src, "copy_")
+    return update(self, "copy_", lambda x: F.where(True, src.to(x.dtype), x))
+
+
+def _iter(self: Tensor) -> Iterator[Tensor]:
+    if not self.ndim:
+        raise TypeError("a 0-d Tensor cannot be iterated over")
+    return iter(F.unbind(self))
+
+
+def _size(self: Tensor, dim: int | None = None) -> Any:
+    """The shape, or the size of one dimension."""
+    return self.shape if dim is None else self.shape[F.one_dim(dim, self.ndim)]
+
+
+def _cast(dtype: Any) -> Callable[[Tensor], Tensor]:
+    return lambda self: F.to(self, dtype)
+
+
+def _astype(self: Tensor, dtype: Any, copy: bool = True) -> Tensor:
+    """numpy's spelling of to(dtype)."""
+    return F.to(self, dtype)
+
+
+def _type(self: Tensor, dtype: Any = None) -> Any:
+    """The dtype's name, or this Tensor in another dtype."""
+    return str(self.dtype) if dtype is None else F.to(self, dtype)
+
+
+def _contiguous(self: Tensor, **memory_format: Any) -> Tensor:
+    """This Tensor if its memory is in order, else a copy that is."""
+    return self if self.array.flags.c_contiguous else F.clone(self)
+
+
+def _swapaxes(self: Tensor, axis0: int, axis1: int) -> Tensor:
+    return F.transpose(self, axis0, axis1)
+
+
+def _array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    from .numpy_api import ufunc as of
+
+    return of(ufunc, method, inputs, kwargs)
+
+
+def _array_function(self: Tensor, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+    from .numpy_api import function as of
+
+    return of(function, args, kwargs)
+
+
+OTHERS: dict[str, Any] = {
+    "__getitem__": F.getitem,
+    "__setitem__": F.setitem,
+    "__iter__": _iter,
+    "__neg__": F.neg,
+    "__pos__": lambda self: self,
+    "__abs__": F.abs,
+    "__invert__": F.bitwise_not,
+    "__round__": lambda self, ndigits=0: F.round(self, decimals=ndigits or 0),
+    "__array_ufunc__": _array_ufunc,
+    "__array_function__": _array_function,
+    "__array_priority__": 1000,
+    "fill_": _fill,
+    "zero_": lambda self: _fill(self, 0),
+    "copy_": _copy,
+    "size": _size,
+    "dim": lambda self: self.ndim,
+    "numel": lambda self: self.array.size,
+    "nelement": lambda self: self.array.size,
+    "element_size": lambda self: self.dtype.itemsize,
+    "is_contiguous": lambda self: self.array.flags.c_contiguous,
+    "is_floating_point": lambda self: self.dtype.kind == "f",
+    "contiguous": _contiguous,
+    "swapaxes": _swapaxes,
+    "astype": _astype,
+    "type": _type,
+    "cpu": lambda self: self,
+    "float": _cast(dtypes.float32),
+    "double": _cast(dtypes.float64),
+    "int": _cast(dtypes.int32),
+    "long": _cast(dtypes.int64),
+    "bool": _cast(dtypes.bool_),
+    "byte": _cast(dtypes.uint8),
+    "type_as": lambda self, other: F.to(self, other.dtype),
+    "copy": F.clone,
+    "T": property(F.transpose),
+    "mT": property(F.mT),
+    "broadcast_to": F.expand,
+}
+for _name, _value in OTHERS.items():
+    setattr(Tensor, _name, _value)

@@ -1,0 +1,106 @@
+"""Several steps as one rule: softmax, cross-entropy (exercise 2) and batch norm (exercise 3) of the lecture."""
+
+import numpy as np
+
+from .elementwise import Exp, Log
+from .op import Op
+from .reduce import Sum
+
+
+class Softmax(Op):
+    """y = exp(x) / sum(exp(x)),  dx = y * (dy - sum(y * dy))"""
+
+    promote = "float"
+
+    def forward(x, *, dim):
+        e = Exp.apply(x - np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf))
+        return e / Sum.apply(e, dim=dim, keepdim=True)
+
+    def dx(dy, y, dim):
+        return y * (dy - Sum.apply(y * dy, dim=dim, keepdim=True))
+
+
+class LogSoftmax(Op):
+    """y = x - log(sum(exp(x))),  dx = dy - exp(y) * sum(dy)"""
+
+    symbol, promote = "log_softmax", "float"
+
+    def forward(x, *, dim):
+        return log_softmax(x, dim)
+
+    def dx(dy, y, dim):
+        return dy - Exp.apply(y) * Sum.apply(dy, dim=dim, keepdim=True)
+
+
+def log_softmax(x, dim):
+    """x less its logsumexp, shifted by the maximum so that exp cannot overflow."""
+    shifted = x - np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
+    return shifted - Log.apply(Sum.apply(Exp.apply(shifted), dim=dim, keepdim=True))
+
+
+class CrossEntropy(Op):
+    """loss = -mean(log_softmax(logits)[i, target[i]]),  dlogits = (softmax(logits) - one_hot(target)) / n * dloss
+
+    logits (n, classes), target (n,) int64. reduction "mean", "sum" or "none" (one loss a row). Exercise 2.
+    """
+
+    symbol, keeps = "cross_entropy", ("logprobs",)
+
+    def forward(logits, *, target, reduction="mean"):
+        logprobs = log_softmax(logits, 1)
+        losses = -logprobs[np.arange(len(target)), target]
+        if reduction == "none":
+            return losses, logprobs
+        total = losses.sum()
+        return (total / logits.dtype.type(len(target)) if reduction == "mean" else total), logprobs
+
+    def dlogits(dloss, logprobs, target, reduction):
+        n = len(target)
+        scale = dloss / n if reduction == "mean" else dloss[:, None] if reduction == "none" else dloss
+        dlogits = Exp.apply(logprobs) * scale  # scaled first: the product may be changed in place, exp's output may not
+        dlogits[np.arange(n), target] -= scale if reduction != "none" else dloss
+        return dlogits
+
+
+class BatchNorm(Op):
+    """y = gain * raw + bias with raw = (x - mean) * var_inv, var_inv = (var + eps)**-0.5 over the batch,
+    dx = gain * var_inv / n * (n * dy - sum(dy) - n / (n - correction) * raw * sum(dy * raw)),
+    dgain = sum(dy * raw),  dbias = sum(dy)
+
+    x (n, features) or (n, features, length), gain and bias (features,) or (1, features), or None. Var divides by
+    n - correction: 1 in the lecture (Bessel), 0 in torch's BatchNorm1d. Exercise 3.
+    """
+
+    symbol, keeps = "batch_norm", ("raw", "var_inv", "mean", "var")
+
+    def forward(x, gain, bias, *, dim, eps=1e-5, correction=0):
+        n = size(x.shape, dim)
+        mean = Sum.apply(x, dim=dim, keepdim=True) / n
+        diff = x - mean
+        var = Sum.apply(diff * diff, dim=dim, keepdim=True) / (n - correction)
+        var_inv = (var + eps) ** -0.5
+        raw = diff * var_inv
+        y = raw if gain is None else gain.reshape(var.shape) * raw
+        if bias is not None:
+            y = y + bias.reshape(var.shape)
+        return y, raw, var_inv, mean, var
+
+    def backward(dy, raw, var_inv, x_shape, gain, bias, dim, correction):
+        n = size(x_shape, dim)
+        dbias = Sum.apply(dy, dim=dim, keepdim=True)
+        dgain = Sum.apply(dy * raw, dim=dim, keepdim=True)
+        scale = var_inv / n if gain is None else gain.reshape(var_inv.shape) * var_inv / n
+        dx = scale * (n * dy - dbias - n / (n - correction) * raw * dgain)
+        return (
+            dx,
+            None if gain is None else dgain.reshape(gain.shape),
+            None if bias is None else dbias.reshape(bias.shape),
+        )
+
+
+def size(shape, dim):
+    """How many elements the dimensions in dim hold together."""
+    n = 1
+    for d in dim:
+        n *= shape[d]
+    return n

@@ -1,0 +1,74 @@
+"""Matrix products: sums of products over a shared index."""
+
+import numpy as np
+
+from .op import Op
+
+
+class MatMul(Op):
+    """C = A @ B,  dA = dC @ B.T,  dB = A.T @ dC
+
+    Shapes (..., n, k) @ (..., k, m) -> (..., n, m); leading dimensions broadcast. A 1-d A is a row (1, k) and a 1-d B
+    a column (k, 1) whose extra dimension is dropped from C.
+    """
+
+    symbol, promote = "@", "numbers"
+
+    def forward(A, B):
+        if A.ndim > 2 and B.ndim == 2:  # one large product in place of many small ones
+            return (A.reshape(-1, A.shape[-1]) @ B).reshape(*A.shape[:-1], B.shape[1])
+        return A @ B
+
+    def dA(dC, A_shape, B):
+        if len(B.shape) == 1:
+            return dC[..., None] * B
+        if len(A_shape) == 1:
+            return (B @ dC[..., None])[..., 0]
+        return dC @ B.swapaxes(-1, -2)
+
+    def dB(dC, A, B_shape):
+        if len(A.shape) == 1:
+            return A * dC if len(B_shape) == 1 else A[:, None] * dC[..., None, :]
+        if len(B_shape) == 1:
+            return (A.swapaxes(-1, -2) @ dC[..., None])[..., 0]
+        if len(B_shape) == 2 and len(A.shape) > 2:
+            return A.reshape(-1, A.shape[-1]).swapaxes(0, 1) @ dC.reshape(-1, dC.shape[-1])
+        return A.swapaxes(-1, -2) @ dC
+
+
+class Einsum(Op):
+    """y = einsum(equation, *xs),  dx_i = einsum of dy and the other xs, onto the subscripts of x_i
+
+    A subscript that stands in x_i alone was summed: its gradient is repeated along it. One that stands twice in x_i
+    took a diagonal: its gradient is put back there. The equation is explicit and without an ellipsis here.
+    """
+
+    promote = "types"
+
+    def forward(*xs, equation):
+        return np.einsum(equation, *xs, optimize=len(xs) > 1)
+
+    def backward(dy, xs, equation):
+        left, out = equation.split("->")
+        terms = left.split(",")
+        spare = iter(c for c in LETTERS if c not in equation)
+        gradients = []
+        for i, (term, x) in enumerate(zip(terms, xs, strict=True)):
+            factors = [dy, *(other for j, other in enumerate(xs) if j != i)]
+            names = [out, *(other for j, other in enumerate(terms) if j != i)]
+            onto, given = "", set("".join(names))
+            for letter, n in zip(term, x.shape, strict=True):
+                fresh = letter if letter not in onto else next(spare)
+                onto += fresh
+                if fresh != letter:
+                    factors.append(np.eye(n, dtype=dy.dtype))
+                    names.append(letter + fresh)
+                elif letter not in given:
+                    factors.append(np.ones(n, dtype=dy.dtype))
+                    names.append(letter)
+                    given.add(letter)
+            gradients.append(Einsum.apply(*factors, equation=",".join(names) + "->" + onto))
+        return gradients
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -1,0 +1,344 @@
+"""Tensor: an ndarray, its gradient, the node that made it; and View, that two share memory.
+
+How an op runs on Tensors is in record.py, what they can do in methods.py.
+"""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .convert import to_array
+from .graph import Engine, Extra, Handle, Node, _recording
+from .printing import format_tensor
+
+if TYPE_CHECKING:
+    from .vocabulary import Vocabulary
+else:
+    Vocabulary = object  # operators and methods come from methods.py
+
+_new = object.__new__
+
+
+class Tensor(Vocabulary):
+    """An n-d array (0-d for a number) that records what is done with it when `requires_grad` is set.
+
+    Tensor(data, dtype=None, requires_grad=False, name=None): data is a number, nested lists, an array or a Tensor, and
+    is copied. Python floats become float32, ints int64; arrays keep their dtype. Raises TypeError for data that is
+    not numbers or bools, ValueError for ragged lists, RuntimeError if integers shall require grad.
+    `array` is the numpy array itself (a numpy scalar for the 0-d result of an op).
+    """
+
+    __slots__ = ("__weakref__", "_extra", "_grad", "_node", "_requires_grad", "_view", "_watch", "array")
+    __hash__ = object.__hash__
+
+    array: Any
+    _grad: Tensor | None
+    _node: Node | None
+    _requires_grad: bool
+    _view: View | None
+    _watch: list[str] | None
+    _extra: Extra | None
+
+    def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> None:
+        self.array = to_array(data, dtype)
+        self._grad = self._node = self._view = self._watch = self._extra = None
+        self._requires_grad = False
+        if requires_grad:
+            self.requires_grad = True
+        if name is not None:
+            self.name = name
+
+    # ------------------------------------------------------------------------------- what it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.array.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.array.ndim
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded op made this Tensor; gradients accumulate in leaves that require grad."""
+        return self.grad_fn is None
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The node of the op that made this Tensor, None for a leaf."""
+        if self._view is not None:
+            self._view.refresh(self)
+        return self._node
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether ops on this Tensor are recorded; can be set on a leaf of float dtype."""
+        if self._view is not None:
+            self._view.refresh(self)
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if not value and self._node is not None:
+            raise RuntimeError(
+                "requires_grad can be switched off on a leaf only; use detach() for a value without graph"
+            )
+        if value and self.array.dtype.kind != "f":
+            raise RuntimeError(
+                f"only float Tensors can require grad, this one is {self.dtype}: use .float() or floats (1. not 1)"
+            )
+        self._requires_grad = bool(value)
+
+    @property
+    def name(self) -> str | None:
+        """A name for pictures and messages."""
+        extra = self._node.extra if self._node is not None else self._extra
+        return extra.name if extra else None
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        extra = self._more()
+        extra.name = name
+        extra.tensor = weakref.ref(self)
+
+    def _more(self) -> Extra:
+        """The rarely used part: the node's, or a leaf's own."""
+        if self._node is not None:
+            return self._node.more()
+        if self._extra is None:
+            self._extra = Extra()
+        return self._extra
+
+    # -------------------------------------------------------------------------------- gradients
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that backward() accumulated here: leaves, and others after retain_grad(); else None."""
+        if self._grad is None and self._node is not None and not self.retains_grad:
+            warnings.warn(
+                "the .grad of a Tensor that is not a leaf is not kept by backward(); call .retain_grad() on it before",
+                UserWarning,
+                stacklevel=2,
+            )
+        return self._grad
+
+    @grad.setter
+    def grad(self, grad: Tensor | None) -> None:
+        if grad is not None and (not isinstance(grad, Tensor) or grad.shape != self.shape):
+            got = f"shape {grad.shape}" if isinstance(grad, Tensor) else type(grad).__name__
+            raise RuntimeError(f".grad is None or a Tensor of shape {self.shape}, got {got}")
+        self._grad = grad
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether retain_grad() was asked of this value that is not a leaf."""
+        return self._node is not None and self._node.extra is not None and self._node.extra.retains
+
+    def retain_grad(self) -> None:
+        """Let backward() keep the gradient of this value in `.grad`, as a leaf's is anyway.
+
+        What each use of the value gave to it is kept beside it, for the checks in minigrad.check.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("can't retain_grad on a Tensor that does not require grad")
+        extra = self._more()
+        extra.retains, extra.tensor = True, weakref.ref(self)
+        Engine.explains = True
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Handle:
+        """Call *hook* with this value's gradient whenever backward() has it; what it returns replaces the gradient.
+
+        Returns a handle with remove().
+        """
+        if not self.requires_grad:
+            raise RuntimeError("can't register a hook on a Tensor that does not require grad")
+        return Handle(self._more().hooks, hook)
+
+    def backward(
+        self,
+        gradient: Any = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
+        """Add the derivative of this value with respect to each leaf to that leaf's `.grad`.
+
+        gradient: d(loss)/d(this), of this shape; needed unless this has one element. retain_graph: keep what the rules
+        kept, so that backward can run again (default: as create_graph). create_graph: record the
+        backward itself, for higher derivatives. inputs: accumulate in these Tensors only.
+        Source: https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html
+        """
+        from .autograd import backward
+
+        backward(self, gradient, retain_graph, create_graph, inputs)
+
+    def detach(self) -> Tensor:
+        """The same values without the graph; memory is shared, and a change in place of either is seen by both."""
+        return wrap(self._shared(), view=View(self, None))
+
+    @property
+    def data(self) -> Tensor:
+        """The same values without the graph, as detach(); changes in place through it are not tracked, as in torch."""
+        return wrap(self._shared())
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        array = value.array if isinstance(value, Tensor) else to_array(value, None)
+        if self._requires_grad and array.dtype.kind != "f":
+            raise RuntimeError(f".data of a Tensor that requires grad must be float, got {array.dtype}")
+        self.array = array
+
+    def _shared(self) -> Any:
+        """The array as memory that can be shared: a numpy scalar becomes a 0-d array first."""
+        if type(self.array) is not np.ndarray:
+            self.array = np.asarray(self.array)
+        return self.array
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set requires_grad and return this Tensor."""
+        self.requires_grad = requires_grad
+        return self
+
+    # --------------------------------------------------------------------------- out of Tensors
+
+    def numpy(self) -> np.ndarray:
+        """The array, memory shared. Raises RuntimeError if this requires grad: use detach().numpy()."""
+        if self.requires_grad:
+            raise RuntimeError("this Tensor requires grad, numpy() would drop its graph: use .detach().numpy()")
+        return self._shared()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self._shared(), dtype=dtype, copy=copy)
+
+    def item(self) -> Any:
+        """The one element as a Python number. Raises RuntimeError if there are more or fewer."""
+        if self.array.size != 1:
+            raise RuntimeError(f"item() needs one element, this Tensor of shape {self.shape} has {self.array.size}")
+        return self.array.item()
+
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers."""
+        return self.array.tolist()
+
+    def __repr__(self) -> str:
+        return format_tensor(self._shared(), requires_grad=self._requires_grad, grad_fn=self.grad_fn)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if self.array.ndim == 0 else object.__format__(self, spec)
+
+    def __bool__(self) -> bool:
+        if self.array.size != 1:
+            raise RuntimeError(f"the truth of a Tensor of shape {self.shape} is ambiguous: use .any() or .all()")
+        return bool(self.array.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __index__(self) -> int:
+        if self.array.dtype.kind not in "iub":
+            raise TypeError(f"only an integer Tensor can be an index, this one is {self.dtype}")
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if not self.array.ndim:
+            raise TypeError("len() of a 0-d Tensor")
+        return self.array.shape[0]
+
+    def __contains__(self, x: Any) -> bool:
+        return bool((self.array == (x.array if isinstance(x, Tensor) else x)).any())
+
+    def __reduce__(self) -> Any:
+        if self._node is not None:
+            raise RuntimeError("only leaves can be copied or pickled (a graph cannot): use .detach() first")
+        return _rebuild, (type(self), np.asarray(self.array), self._requires_grad, self._grad, self.name)
+
+
+class View:
+    """That a Tensor shares the memory of another: its base, and how it was made from it.
+
+    `chain` is the list of (op, settings) from the base here; None where gradients do not flow (detach), and a text
+    where a change in place is refused with that reason.
+    """
+
+    __slots__ = ("base", "chain", "generation")
+
+    def __init__(self, of: Tensor, chain: Any) -> None:
+        if of._view is not None:
+            before = of._view.chain
+            self.base: Tensor = of._view.base
+            if isinstance(chain, list):
+                chain = before + chain if isinstance(before, list) else before
+        else:
+            self.base = of
+        self.chain: Any = chain
+        extra = self.base._extra
+        self.generation = extra.generation if extra else 0
+
+    def refresh(self, tensor: Tensor) -> None:
+        """Make the view's node anew where its base was changed in place since: it is the base's new value seen so."""
+        extra = self.base._extra
+        if extra is None or extra.generation == self.generation or not isinstance(self.chain, list):
+            return
+        self.generation = extra.generation
+        token = _recording.set(True)
+        try:
+            again: Tensor = self.base
+            for op, settings in self.chain:
+                again = op.apply(again, **settings)
+        finally:
+            _recording.reset(token)
+        tensor._node, tensor._requires_grad = again._node, again._requires_grad
+
+
+def wrap(array: Any, node: Node | None = None, view: View | None = None) -> Tensor:
+    """A Tensor around this very array."""
+    tensor = _new(Tensor)
+    tensor.array = array
+    tensor._node = node
+    tensor._requires_grad = node is not None
+    tensor._view = view
+    tensor._grad = tensor._watch = tensor._extra = None
+    return tensor
+
+
+def watch(tensor: Tensor) -> list[str]:
+    """The list that a change in place of this tensor's memory writes itself into: empty means unchanged."""
+    base = tensor._view.base if tensor._view is not None else tensor
+    if base._watch is None:
+        base._watch = []
+    return base._watch
+
+
+def changed(tensor: Tensor, how: str) -> None:
+    """Tell the nodes that kept this memory that it was changed in place."""
+    base = tensor._view.base if tensor._view is not None else tensor
+    if base._watch is not None:
+        base._watch.append(f"{how} on a Tensor of shape {tensor.shape}")
+        base._watch = None
+
+
+def _rebuild(
+    kind: type[Tensor], array: np.ndarray, requires_grad: bool, grad: Tensor | None, name: str | None
+) -> Tensor:
+    tensor = _new(kind)
+    tensor.array = array
+    tensor._node = tensor._view = tensor._watch = tensor._extra = None
+    tensor._grad, tensor._requires_grad = grad, requires_grad
+    if name is not None:
+        tensor.name = name
+    return tensor
+
+
+Engine.wrap = wrap

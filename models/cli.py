@@ -1,0 +1,252 @@
+"""The `makemore` command: train, sample, eval, check.
+
+Exit status: 0 done; 1 a run that failed or a gradient that is wrong; 2 input or options that cannot be used, one line
+on stderr and nothing written; 130 ctrl-C, after saving what was trained; 141 nobody reads on, as in
+`makemore sample | head`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from models.errors import BadInput, Failed
+from models.names import NamesError
+
+MOST = 10**12  # of any whole number among the options
+BAD_INPUT, FAILED, INTERRUPTED, PIPE_CLOSED = 2, 1, 130, 141
+
+EXAMPLES = """examples:
+  makemore train                             the lecture's network on names.txt, 200,000 steps, into out/
+  makemore train --steps 20000 --hidden 100  a smaller and shorter one
+  makemore train --names mine.txt --out my   on a list of your own, one name a line
+  makemore sample -n 50 --temperature 0.8    fifty names from out/model.npz, rather likely ones
+  makemore sample --start an                 twenty names that begin with "an"
+  makemore eval --model my                   train, val and test loss of my/model.npz
+  makemore check                             every gradient of the lecture's exercises beside the engine's
+
+exit status: 0 done, 1 a run that failed or a gradient that is wrong, 2 input that cannot be used,
+  130 stopped by ctrl-C (and saved)
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but an error is one line, without the usage above it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments, sys.argv's by default; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a name in letters that the terminal does not have
+    try:
+        options = _parser().parse_args(arguments)
+    except SystemExit as stop:  # --help, --version or an error: argparse has printed it
+        return int(stop.code or 0)
+    command = f"makemore {options.command}"
+    try:
+        return int(options.run(options))
+    except (BadInput, NamesError) as error:
+        return _say(command, error, BAD_INPUT)
+    except Failed as error:
+        return _say(command, error, FAILED)
+    except MemoryError:
+        return _say(command, "out of memory; make --hidden, --embd, --context or --batch smaller", FAILED)
+    except BrokenPipeError:  # who was reading has enough, as in `makemore sample | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        return _say(command, "stopped; nothing was written", INTERRUPTED)
+
+
+def _say(command: str, error: object, status: int) -> int:
+    kind = "" if status == INTERRUPTED else "error: "
+    print(f"{command}: {kind}{' '.join(str(error).split())}", file=sys.stderr)
+    return status
+
+
+# -------------------------------------------------------------------------------------------------- options
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(
+        prog="makemore", description="The makemore MLP on minigrad: learn names, make new ones.", epilog=EXAMPLES,
+        formatter_class=raw, allow_abbrev=False,
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"makemore (minigrad) {_version()}")
+    commands = parser.add_subparsers(dest="command", metavar="train | sample | eval | check", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> Callable[..., Any]:
+        sub = commands.add_parser(
+            name, help=text, description=text, allow_abbrev=False, epilog=EXAMPLES, formatter_class=raw
+        )
+        sub.set_defaults(run=run)
+        return sub.add_argument
+
+    add = command("train", _train, "Train a network on a list of names.")
+    add("--steps", type=_whole(1), default=200_000, metavar="N", help="training steps (200000)")
+    add("--hidden", type=_whole(1), default=200, metavar="N", help="neurons in the hidden layer (200)")
+    add("--embd", type=_whole(1), default=10, metavar="N", help="dimensions of a character's embedding (10)")
+    add("--context", type=_whole(1), default=3, metavar="N", help="characters that predict the next one (3)")
+    add("--batch", type=_whole(2), default=32, metavar="N", help="rows a step (32)")
+    add("--lr", type=_positive, metavar="X", help="learning rate, a tenth after half the steps (0.1, adamw 0.003)")
+    add("--optimizer", choices=("sgd", "adamw"), default="sgd", help="(sgd)")
+    add("--seed", type=_seed, default=2147483647, metavar="N", help="of parameters and batches (2147483647)")
+    add("--names", metavar="FILE", help="the list, one name a line (names.txt)")
+    add("--out", default="out", metavar="DIR", help="where the results go (out)")
+    add("--chunked", action="store_true", help="the forward pass in exercise 1's small steps: slower, the same network")
+    add("--quiet", action="store_true", help="no progress, only the results")
+
+    add = command("sample", _sample, "Make new names with a trained network.")
+    add("-n", type=_whole(1), default=20, metavar="N", help="how many (20)")
+    add("--seed", type=_seed, metavar="N", help="of the draw (the one trained with, plus 10)")
+    add("--start", default="", metavar="TEXT", help="what each name begins with")
+    add("--temperature", type=_positive, default=1.0, metavar="X", help="below 1 likelier names, above 1 stranger (1)")
+    add("--model", default="out", metavar="FILE", help="a model.npz or its folder (out)")
+
+    add = command("eval", _eval, "Print the losses of a trained network.")
+    add("--model", default="out", metavar="FILE", help="a model.npz or its folder (out)")
+    add("--names", metavar="FILE", help="the list to split and measure on (names.txt)")
+
+    add = command(
+        "check", _check, "Derive every gradient of one batch by hand, as the lecture's exercises do, and compare."
+    )
+    add("--seed", type=_seed, default=2147483647, metavar="N", help="of parameters and batch (2147483647)")
+    add("--dtype", choices=("float32", "float64"), default="float32", help="(float32)")
+    add("--names", metavar="FILE", help="the list, one name a line (names.txt)")
+    add("--torch", action="store_true", help="compare with torch's gradients too")
+    add("--json", action="store_true", help="the rows as JSON")
+    return parser
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def whole(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= MOST:
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number from {least} to {MOST:,}")
+        return value
+
+    return whole
+
+
+def _seed(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 2**64
+    if not -(2**63) <= value < 2**64:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number from -2**63 to 2**64 - 1")
+    return value
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number above 0")
+    return value
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("minigrad")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def _names_file(given: str | None) -> str:
+    """--names, or names.txt: in the working folder or else beside this package, where a checkout has it."""
+    if given is not None:
+        return given
+    here, beside = Path("names.txt"), Path(__file__).resolve().parent.parent / "names.txt"
+    for path in (here, beside):
+        if path.is_file():
+            return str(path)
+    raise BadInput("names.txt is not in this folder; name a list, one name a line, with --names FILE")
+
+
+# -------------------------------------------------------------------------------------------------- commands
+# numpy, the engine and matplotlib are imported when a command needs them: --help is at once.
+
+
+def _train(options: argparse.Namespace) -> int:
+    missing = [name for name in ("matplotlib", "tqdm", "graphviz") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise BadInput(f"training needs {' and '.join(missing)}: pip install 'minigrad[train]'")
+    from models.job import train
+
+    return INTERRUPTED if not train(options, _names_file(options.names)) else 0
+
+
+def _sample(options: argparse.Namespace) -> int:
+    import minigrad as mg
+    from models.sample import SEED_AFTER, sample
+    from models.storage import ModelError, load_model
+
+    try:
+        trained = load_model(options.model)
+    except ModelError as error:
+        raise BadInput(str(error)) from None
+    seed = trained.model.config.seed + SEED_AFTER if options.seed is None else options.seed
+    generator = mg.Generator().manual_seed(seed % 2**64)
+    try:
+        names = sample(
+            trained.model, trained.vocab, options.n, generator, start=options.start, temperature=options.temperature
+        )
+    except NamesError as error:
+        raise BadInput(f"--start: {error}") from None
+    for name in names:
+        print(name)
+    sys.stdout.flush()  # here, where a closed pipe is still handled
+    return 0
+
+
+def _eval(options: argparse.Namespace) -> int:
+    from models.job import evaluate
+    from models.storage import ModelError, load_model
+
+    try:
+        trained = load_model(options.model)
+    except ModelError as error:
+        raise BadInput(str(error)) from None
+    note, losses = evaluate(trained, _names_file(options.names))
+    if note:
+        print(f"makemore eval: note: {note}", file=sys.stderr)
+    for name, loss in losses.items():
+        print(f"{name} {loss:.4f}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from models import check, check_output
+
+    names_file = _names_file(options.names)
+    rows = check.rows(check.draw(names_file, options.seed, options.dtype), options.torch)
+    if options.json:
+        about = {"seed": options.seed, "dtype": options.dtype, "names": names_file, "batch": check.BATCH}
+        print(check_output.as_json(rows, about))
+    else:
+        check_output.write(rows)
+    sys.stdout.flush()  # here, where a closed pipe is still handled
+    return 0 if all(row.right for row in rows) else FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""The main job in one piece: read, check, train, calibrate, measure, sample, write."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import minigrad as mg
+from models.errors import BadInput, Failed
+from models.mlp import MLP, Config
+from models.names import NamesError, Vocabulary, build_dataset, read_names, split_names
+from models.progress import Bar, Lines
+from models.results import FILES, write_results
+from models.sample import SEED_AFTER, sample
+from models.sizes import TooLarge, check_fits
+from models.storage import Trained, Unwritable, folder
+from models.train import Diverged, Plan, Trainer, interrupt_ends_step
+
+SAMPLES = 20
+SPLITS = ("train", "val", "test")
+
+Split = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def train(options: argparse.Namespace, names_file: str) -> bool:
+    """`makemore train`; returns False where ctrl-C ended it before its last step (what was trained is saved).
+
+    Everything that can be wrong with the input is found before anything is written: NamesError, BadInput. Failed for
+    a run that comes to no good end.
+    """
+    words = read_names(names_file)
+    parts = split_names(words, source=names_file)
+    vocab = Vocabulary(words)
+    config = Config(len(vocab), options.context, options.embd, options.hidden, options.seed)
+    plan = Plan(options.steps, options.batch, options.lr, options.optimizer, options.chunked)
+    try:
+        check_fits(config, plan, rows=sum(len(word) + 1 for word in words))
+    except TooLarge as error:
+        raise BadInput(str(error)) from None
+    out = Path(options.out)
+    try:
+        with folder(out, FILES):
+            splits = _datasets(parts, vocab, config.context)
+            generator = mg.Generator().manual_seed(config.seed)
+            model = MLP(config, generator)
+            trainer = Trainer(model, plan, *splits["train"], generator)
+            with interrupt_ends_step() as stop:  # and does not touch what comes after the steps
+                finished = _run(trainer, stop, options.quiet)
+                if not finished:
+                    done = f"{len(trainer.losses):,} of {plan.steps:,} steps"
+                    print(f"stopped by ctrl-C after {done}; saving what was trained", flush=True)
+                problems = _finish(out, trainer, Trained(model, vocab), splits, words)
+    except Unwritable as error:
+        raise BadInput(str(error)) from None
+    except Diverged as error:
+        raise Failed(f"{error}; nothing was written; try a smaller --lr than {plan.base_lr:g}") from None
+    except BrokenPipeError:  # not about the results: who reads what is printed has gone
+        raise
+    except OSError as error:
+        raise Failed(f"the results could not be written: {error}") from None
+    for problem in problems:
+        print(f"makemore train: warning: {problem}", file=sys.stderr)
+    return finished
+
+
+def _run(trainer: Trainer, stop: Any, quiet: bool) -> bool:
+    if quiet:
+        return trainer.run(stop=stop)
+    steps = trainer.plan.steps
+    watcher = Bar(steps, sys.stderr) if sys.stderr.isatty() else Lines(steps, sys.stdout)
+    try:
+        return trainer.run(watcher, stop)
+    finally:
+        watcher.close()
+
+
+def _finish(out: Path, trainer: Trainer, trained: Trained, splits: dict[str, Split], words: Sequence[str]) -> list[str]:
+    """Calibrate, measure and sample as cells 24, 25 and 27, print that, and write it all down."""
+    model, plan = trained.model, trainer.plan
+    model.calibrate(splits["train"][0])
+    losses = {name: model.split_loss(*splits[name]) for name in ("train", "val")}
+    if not all(np.isfinite(list(losses.values()))):
+        raise Failed("the loss of the trained network is not finite; nothing was written; try a smaller --lr")
+    for name, loss in losses.items():
+        print(f"{name} {loss:.4f}")
+    generator = mg.Generator().manual_seed((model.config.seed + SEED_AFTER) % 2**64)
+    samples = list(sample(model, trained.vocab, SAMPLES, generator))
+    print(*samples, sep="\n", flush=True)
+    trained.about = {
+        "steps": len(trainer.losses),
+        "planned_steps": plan.steps,
+        "batch": plan.batch,
+        "optimizer": plan.optimizer,
+        "lr": plan.base_lr,
+        "loss": losses,
+        "names": {"count": len(words), "sha256": _hash(words)},
+    }
+    return write_results(out, trainer, trained, losses, samples)
+
+
+def evaluate(trained: Trained, names_file: str) -> tuple[str, dict[str, float]]:
+    """The losses over the three splits of a list, and a note where it is not the list that was trained on."""
+    words = read_names(names_file)
+    parts = split_names(words, source=names_file)
+    try:
+        splits = _datasets(parts, trained.vocab, trained.model.config.context)
+    except NamesError as error:
+        raise BadInput(f"{names_file}: {error}: the model was trained without that letter") from None
+    known = trained.about.get("names")
+    other = isinstance(known, dict) and known.get("sha256") != _hash(words)
+    note = f"{names_file} is not the list that this model was trained on" if other else ""
+    return note, {name: trained.model.split_loss(*split) for name, split in splits.items()}
+
+
+def _datasets(parts: Sequence[Sequence[str]], vocab: Vocabulary, context: int) -> dict[str, Split]:
+    return {name: build_dataset(words, vocab, context) for name, words in zip(SPLITS, parts, strict=True)}
+
+
+def _hash(words: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()
