@@ -53,7 +53,8 @@ class Mean(Op):
 class Var(Op):
     """v = sum((x - mean(x))**2) / (n - correction),  dx = 2 * (x - mean(x)) / (n - correction) * dv
 
-    In two passes, which loses nothing where the mean is large, and in float64, as in torch. With n = correction both are nan, as in torch.
+    In two passes, which loses nothing where the mean is large, and in float64, as in torch. With n = correction both
+    are nan, as in torch.
     """
 
     def forward(x, *, dim=None, correction=1, keepdim=False):

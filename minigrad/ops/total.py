@@ -30,5 +30,5 @@ def folded(x, d):
 
 
 def through_float64(f, x):
-    """f(x), worked out in float64: numpy's own exp, log and the like for float32 are off by up to 3 ulp, torch's by 1."""
+    """f(x), worked out in float64: numpy's exp, log and the like for float32 are off by up to 3 ulp, torch's by 1."""
     return f(x, dtype=np.float64).astype(x.dtype, copy=False)

@@ -95,7 +95,10 @@ CORPUS = [
     ("logit_maxes", lambda v, g: -g.norm_logits, "missing sum", ".sum(1, keepdim=True)"),
     ("logits", lambda v, g: g.norm_logits, "forgotten use", "logit_maxes (max) is missing (at most"),
     ("logits", lambda v, g: softmax(v.logits) / N, "indexed places", "the label's place, and wrong in 32 of those 32"),
-    ("logits", lambda v, g: softmax(v.logits) / N, "indexed places", "always by +1/32 (1/n): the -1 there, by n, is missing"),
+    (
+        "logits", lambda v, g: softmax(v.logits) / N,
+        "indexed places", "always by +1/32 (1/n): the -1 there, by n, is missing",
+    ),
     ("logits", lambda v, g: at_labels(softmax(v.logits) / N, v, -1), "indexed places", "always by -0.96875"),
     ("logits", lambda v, g: at_labels(softmax(v.logits), v, -1), "factor", "32 (n)"),
     ("logits", lambda v, g: at_labels(softmax(v.logits), v, -1) / N, "rounding", "only float rounding"),
