@@ -116,7 +116,9 @@ class PowScalar(Op):
     def forward(x, *, n):
         if n == -0.5:
             return 1 / np.sqrt(x)
-        return x**n
+        if n % 1 == 0 or n == 0.5:
+            return x**n
+        return np.float_power(x, n).astype(x.dtype, copy=False)
 
     def dx(dy, x, n):
         if n == 0:

@@ -18,9 +18,9 @@ def total(x, dim, keepdim=False):
 
 
 def folded(x, d):
-    """x added onto itself along d, quarter upon quarter, until 8 or fewer are left to add."""
+    """x added onto itself along d, quarter upon quarter, until fewer than 12 are left to add."""
     lead = (slice(None),) * d
-    while (n := x.shape[d]) > 8:
+    while (n := x.shape[d]) >= 12:  # with fewer, what is left over might be more than a quarter
         quarter, rest = divmod(n, 4)
         quarters = x[(*lead, slice(n - rest))].reshape(*x.shape[:d], 4, quarter, *x.shape[d + 1 :])
         left_over = x[(*lead, slice(n - rest, None))]
