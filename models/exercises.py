@@ -171,5 +171,5 @@ def softmax(logits: NDArray[Any]) -> NDArray[Any]:
 
 
 def power(x: NDArray[Any], n: float) -> NDArray[Any]:
-    """x**n by way of float64, as the engine's rule: numpy's own for float32 is off in the last bit on some processors."""
+    """x**n by way of float64, as the engine: numpy's own for float32 is off in the last bit on some processors."""
     return np.float_power(x, n).astype(x.dtype, copy=False)
