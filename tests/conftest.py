@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Before numpy is imported, which reads it: each worker has a processor, and BLAS threads would wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # No deadline: two workers on a busy machine are slow at times. In CI the same examples in each run.
 settings.register_profile("minigrad", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("minigrad")
