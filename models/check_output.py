@@ -90,11 +90,11 @@ def _table(rows: list[Row]) -> None:
 
     console = Console(highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
     table = Table()
-    for head in ("exercise", "", "gradient", "exact", "approximate"):
+    for head in ("ex", "", "gradient", "exact", "approximate"):
         table.add_column(head, no_wrap=True)
     table.add_column("maxdiff", justify="right", no_wrap=True)
     if rows[0].torch is not None:
-        table.add_column("maxdiff to torch", justify="right", no_wrap=True)
+        table.add_column("to torch", justify="right", no_wrap=True)
     before = 0
     for row in rows:
         c, style = row.comparison, "" if row.right else "red"

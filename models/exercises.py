@@ -5,7 +5,7 @@ Each takes the values of a forward pass as plain arrays by the lecture's names, 
 engine is used here: what these give is what its gradients are compared with.
 
 In exercise 1 the order of the operations is the engine's own, and so every gradient is the same to the last bit, for
-batches of up to 128 rows: more than that the engine adds in parts, which loses less.
+batches of up to 32 rows, the lecture's: more than that the engine adds in parts, which loses less.
 """
 
 from __future__ import annotations

@@ -88,14 +88,18 @@ def diagnose(case: Case) -> Cause | None:
 def missing_sum(case: Case) -> Cause | None:
     """The gradient before broadcasting was undone: summed to the value's shape it is right."""
     mine, shape = case.given, case.grad.shape
-    if case.grad.size == 1 and not any(use.node is not None and use.node.shape == mine.shape for use in case.uses):
+    broadcast = any(use.node is not None and use.node.shape == mine.shape for use in case.uses)
+    if _constant(case.grad) and not broadcast:
         return None  # many an array has that one number as its sum: only the graph proves that it was broadcast
     for dims in _dims(mine.ndim):
         summed = mine.sum(dims, keepdims=True)
         for kept, right in ((False, np.squeeze(summed, dims)), (True, summed)):
             if right.shape == shape and any(mine.shape[d] > 1 for d in dims) and _right(case, right):
                 call = f".sum({_args(dims)}{', keepdim=True' if kept else ''})"
-                text = f"broadcasting made {shape} into {mine.shape}, and its undoing is missing: right with {call}"
+                if broadcast:
+                    text = f"broadcasting made {shape} into {mine.shape}, and its undoing is missing: right with {call}"
+                else:
+                    text = f"right with {call}: of shape {mine.shape}, and the gradient has {shape}"
                 return Cause("missing sum", text)
     return None
 
@@ -114,6 +118,8 @@ def missing_keepdim(case: Case) -> Cause | None:
 
 def extra_sum(case: Case) -> Cause | None:
     """Summed where nothing was broadcast."""
+    if _constant(case.grad):
+        return None  # its sum over one dimension may well be that over another
     for dims in _dims(case.grad.ndim):
         if all(case.grad.shape[d] == 1 for d in dims):
             continue
@@ -335,6 +341,11 @@ def _fraction(value: float) -> str:
 def _right(case: Case, put_right: Array) -> bool:
     """Whether the derivation in its right shape agrees; one element may do so too, if it is the very same number."""
     return case.same(put_right, case.grad) or np.array_equal(put_right, case.grad)
+
+
+def _constant(a: Array) -> bool:
+    """Whether an array is one number all over, be it but for rounding: next to nothing is proven by such."""
+    return a.size == 1 or float(np.ptp(a)) <= 1e-3 * float(np.abs(a).max())
 
 
 def _top(arrays: list[Array]) -> float:

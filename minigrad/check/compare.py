@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..graph import no_grad
 from ..tensor import Tensor
@@ -151,10 +152,8 @@ def compare(name: str, dt: Any, t: Tensor) -> Comparison:
     with no_grad(), np.errstate(all="ignore"):
         held = t._grad
         if held is None:
-            raise RuntimeError(f"cmp: {name} has no gradient yet: call retain_grad() on it before backward()")
-        mine, engine = np.asarray(dt.array if isinstance(dt, Tensor) else dt), np.asarray(held.array)
-        if mine.dtype.kind not in "fiub":
-            raise TypeError(f"cmp: {name}: a derivation is numbers, got {mine.dtype}")
+            raise RuntimeError(f"cmp: {name} has no gradient: {_missing(t)}")
+        mine, engine = _numbers(name, dt), np.asarray(held.array)
         try:
             np.broadcast_shapes(mine.shape, engine.shape)
         except ValueError:
@@ -170,6 +169,29 @@ def compare(name: str, dt: Any, t: Tensor) -> Comparison:
         return Comparison(
             name, exact, approximate, maxdiff, mine.shape, engine.shape, cause, notes, tuple(_help(name, case, cause))
         )
+
+
+def _missing(t: Tensor) -> str:
+    """Why a Tensor has no gradient, and what to do."""
+    if not t.requires_grad:
+        return "it does not require one: make it with requires_grad=True"
+    return "call backward() first" if t.is_leaf else "call retain_grad() on it before backward()"
+
+
+def _numbers(name: str, dt: Any) -> NDArray[Any]:
+    """A derivation as an array. TypeError if it is no array of real numbers."""
+    if isinstance(dt, Tensor):
+        dt = dt.array
+    elif callable(getattr(dt, "detach", None)):
+        dt = dt.detach()  # torch's, of which numpy takes none that requires a gradient
+    try:
+        mine = np.asarray(dt)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"cmp: {name}: numpy can make no array of this {type(dt).__name__}: {error}") from None
+    if mine.dtype.kind not in "fiub":
+        got = type(dt).__name__ if mine.dtype == object else mine.dtype
+        raise TypeError(f"cmp: {name}: a derivation is an array, a Tensor or lists of real numbers, got {got}")
+    return mine
 
 
 def _notes(case: Case, cause: Cause | None) -> Iterator[str]:
@@ -189,6 +211,8 @@ def _notes(case: Case, cause: Cause | None) -> Iterator[str]:
     for what, a in (("the derivation", mine), ("the gradient", grad)):
         if a.size and not a.any():
             yield f"{what} is zero everywhere"
+    if not grad.any():
+        return
     top = float(np.abs(grad).max(initial=0.0))
     if top < 1e-8:
         yield f"the gradient is at most {top:.2g}: for allclose() that is 0, and anything as small agrees"

@@ -40,6 +40,14 @@ def test_a_derivation_may_be_lists_or_another_dtype(x):
     assert cmp("x", np.array([2.0, 4.0]) + 1e-7, x).cause.kind == "rounding"
 
 
+def test_a_derivation_may_be_torch_s(x):
+    torch = pytest.importorskip("torch")
+    right = torch.tensor([2.0, 4.0])
+    assert cmp("x", right, x).exact and cmp("x", right.requires_grad_(), x).exact
+    with pytest.raises(TypeError, match="no array of this Tensor"):
+        cmp("x", right.to(torch.bfloat16), x)
+
+
 def test_what_cannot_be_compared(x):
     with pytest.raises(RuntimeError, match="retain_grad"):
         cmp("y", np.zeros(2), x * 2)
@@ -47,6 +55,16 @@ def test_what_cannot_be_compared(x):
         cmp("x", np.zeros(2), np.zeros(2))
     with pytest.raises(TypeError, match="numbers"):
         cmp("x", ["a", "b"], x)
+    with pytest.raises(TypeError, match="lists of real numbers, got complex128"):
+        cmp("x", np.zeros(2, complex), x)
+    with pytest.raises(TypeError, match="real numbers, got NoneType"):
+        cmp("x", None, x)
+    with pytest.raises(TypeError, match="no array of this list"):
+        cmp("x", [[1.0], [2.0, 3.0]], x)
+    with pytest.raises(RuntimeError, match="x has no gradient: it does not require one"):
+        cmp("x", np.zeros(2), mg.zeros(2))
+    with pytest.raises(RuntimeError, match="x has no gradient: call backward"):
+        cmp("x", np.zeros(2), mg.zeros(2, requires_grad=True))
     with pytest.raises(TypeError, match="give \\(derivation, tensor\\)"):
         cmp.all({"x": np.zeros(2)})
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
 import minigrad as mg
 from minigrad.check.compare import compare
@@ -333,3 +334,75 @@ def test_a_constant_gradient_needs_a_known_constant():
     x.retain_grad()
     x.mean().backward()
     assert kind_of(np.ones(8), x) == "factor" and kind_of(np.full(8, 0.3), x) is None
+
+
+def test_a_constant_gradient_proves_no_sum():
+    x = leaf(2, 2)
+    x.retain_grad()
+    loss = x.sum()
+    loss.backward()
+    for wrong in (np.full((5, 2, 2), 0.2), np.full(2, 2.0), np.ones(2), np.ones((3, 2, 2))):
+        assert kind_of(wrong, x) is None
+    y = leaf(3)
+    y.retain_grad()
+    loss = (y * y).sum()
+    loss.backward()
+    text = compare("y", np.diag(y.grad.numpy()), y).cause.text  # summed it is right, and nothing was broadcast
+    assert text == "right with .sum(0): of shape (3, 3), and the gradient has (3,)"
+
+
+def test_gradients_of_rounding_noise_get_no_cause(net):
+    b1 = np.asarray(net.tensors["b1"].grad)  # the batch norm takes the bias away again: what is left is rounding
+    assert np.abs(b1).max() < 1e-6
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        assert compare("b1", rng.permutation(b1) * rng.choice([-1, 1], b1.shape), net.tensors["b1"]).cause is None
+        noise = rng.standard_normal(b1.shape) * np.abs(b1).max()
+        assert compare("b1", noise.astype(b1.dtype), net.tensors["b1"]).cause is None
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2,), (3, 1), (2, 2), (4, 4)])
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_nan_and_inf_prove_nothing(shape, odd):
+    x = leaf(*shape)
+    weights = np.random.default_rng(0).standard_normal(shape)
+    weights.flat[0] = odd
+    (x * mg.tensor(weights)).sum().backward()
+    g = x.grad.numpy()
+    for wrong in (2 * g, -g, g.T.copy(), g.sum(0), np.stack([g, g]), np.full(shape, odd), np.zeros(shape)):
+        with np.errstate(all="ignore"):
+            assert compare("x", wrong, x).cause is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.lists(st.integers(1, 5), min_size=0, max_size=3),
+    size=st.floats(-2, 2),
+    kind=st.sampled_from(["linear", "square", "two uses", "index", "max", "symmetric"]),
+)
+def test_a_random_perturbation_gets_no_cause(seed, shape, size, kind):
+    rng = np.random.default_rng(seed)
+    x = mg.tensor(rng.standard_normal(shape), requires_grad=True)
+    x.retain_grad()
+    weights = rng.standard_normal(shape)
+    if kind == "square":
+        loss = (x**2).sum()
+    elif kind == "two uses":
+        loss = (x.tanh() * mg.tensor(weights)).sum() + (x * x).sum()
+    elif kind == "index" and shape:
+        loss = (x[rng.integers(0, shape[0], 6)] ** 2).sum()
+    elif kind == "max" and shape:
+        loss = (x.max(len(shape) - 1).values * 3).sum() + x.exp().sum()
+    else:
+        if kind == "symmetric" and weights.shape == weights.T.shape:
+            weights = weights + weights.T
+        loss = (x * mg.tensor(weights)).sum()
+    loss.backward()
+    g = x.grad.numpy()
+    wrong = g + 10.0**size * rng.standard_normal(shape)
+    if g.size < 2 or np.count_nonzero(g) < 2:
+        assert compare("x", wrong, x).cause is None
+        return
+    for a in (wrong, g * (1 + 10.0**size * rng.standard_normal(shape))):
+        assert compare("x", a, x).cause is None
