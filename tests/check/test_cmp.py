@@ -171,3 +171,8 @@ def test_the_page_of_wrong_derivations_is_true():
     assert page.count("\n## ") == 10
     failed, tried = doctest.testfile(str(DOCS / "cmp.md"), module_relative=False, optionflags=doctest.ELLIPSIS)
     assert tried > 20 and not failed
+
+
+def test_the_readme_s_example_is_the_page_s():
+    readme = (DOCS.parent / "README.md").read_text().split('>>> cmp("hprebn", dhprebn, hprebn)\n')[1].split("```")[0]
+    assert len(readme.splitlines()) == 5 and readme in (DOCS / "cmp.md").read_text()
