@@ -216,8 +216,8 @@ def factor(case: Case) -> Cause | None:
     if case.mine.size < 2 or np.count_nonzero(case.grad) < 2 or not case.mine.any():
         return None
     c = float((case.mine * case.grad).sum() / (case.grad * case.grad).sum())
-    if not case.same(case.mine, c * case.grad) or case.same(case.mine, case.grad):
-        return None
+    if not case.same(case.mine, c * case.grad) or abs(c - 1) < 4096 * case.eps:
+        return None  # so near to 1 it may be noise
     # Where the gradient is one number all over, any other is some multiple of it: only a known one says something.
     levels = len(set(np.abs(np.round(case.grad[case.grad != 0] / _top([case.grad]), 3)).tolist()))
     named = _named(case, c, strict=levels < 4)

@@ -406,3 +406,13 @@ def test_a_random_perturbation_gets_no_cause(seed, shape, size, kind):
         return
     for a in (wrong, g * (1 + 10.0**size * rng.standard_normal(shape))):
         assert compare("x", a, x).cause is None
+
+
+def test_noise_near_rounding_is_no_factor(net):
+    rng = np.random.default_rng(5)
+    for name, t in net.tensors.items():
+        g = np.asarray(getattr(net.g, name))
+        for size in 4.0 ** np.arange(1, 14) * np.finfo(g.dtype).eps:
+            wrong = (g * (1 + size * rng.standard_normal(g.shape))).astype(g.dtype)
+            cause = compare(name, wrong, t).cause
+            assert cause is None or cause.kind == "rounding"
