@@ -1,4 +1,4 @@
-"""The `makemore` command: train, sample, eval, check.
+"""The `makemore` command: train, sample, eval, check, graph, plot.
 
 Exit status: 0 done; 1 a run that failed or a gradient that is wrong; 2 input or options that cannot be used, one line
 on stderr and nothing written; 130 ctrl-C, after saving what was trained; 141 nobody reads on, as in
@@ -30,10 +30,26 @@ EXAMPLES = """examples:
   makemore sample --start an                 twenty names that begin with "an"
   makemore eval --model my                   train, val and test loss of my/model.npz
   makemore check                             every gradient of the lecture's exercises beside the engine's
+  makemore graph --page --open               one training step of out/ to look at, in the browser
+  makemore graph --step 0 --fused --png      the first step, batch norm and cross entropy as one op each
+  makemore plot                              losses, activations, gradients and updates of out/, into out/plots/
 
 exit status: 0 done, 1 a run that failed or a gradient that is wrong, 2 input that cannot be used,
   130 stopped by ctrl-C (and saved)
 """
+
+
+GRAPH_STEP = """
+
+Step N is the batch number N of the run, through the parameters as they are after N updates. With a model in --out
+the steps are that run's: N = its number of steps takes the model as it is, an earlier step is trained again from its
+seed. Without one it is the lecture's network on names.txt, trained N steps. The file is
+graph-step-N-chunked.svg, or as the options say, in --out."""
+
+PLOTS = """
+
+loss, update_to_data and grad_to_data are the run's own; dlogits, activations, saturation and gradients are of one
+batch through its model, the one that would have come next; embedding is there for --embd 2."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -84,16 +100,16 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=raw, allow_abbrev=False,
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"makemore (minigrad) {_version()}")
-    commands = parser.add_subparsers(dest="command", metavar="train | sample | eval | check", required=True)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="train | sample | eval | ...")
 
-    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> Callable[..., Any]:
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str, more: str = "") -> Any:
         sub = commands.add_parser(
-            name, help=text, description=text, allow_abbrev=False, epilog=EXAMPLES, formatter_class=raw
+            name, help=text, description=text + more, allow_abbrev=False, epilog=EXAMPLES, formatter_class=raw
         )
         sub.set_defaults(run=run)
-        return sub.add_argument
+        return sub
 
-    add = command("train", _train, "Train a network on a list of names.")
+    add = command("train", _train, "Train a network on a list of names.").add_argument
     add("--steps", type=_whole(1), default=200_000, metavar="N", help="training steps (200000)")
     add("--hidden", type=_whole(1), default=200, metavar="N", help="neurons in the hidden layer (200)")
     add("--embd", type=_whole(1), default=10, metavar="N", help="dimensions of a character's embedding (10)")
@@ -107,25 +123,45 @@ def _parser() -> argparse.ArgumentParser:
     add("--chunked", action="store_true", help="the forward pass in exercise 1's small steps: slower, the same network")
     add("--quiet", action="store_true", help="no progress, only the results")
 
-    add = command("sample", _sample, "Make new names with a trained network.")
+    add = command("sample", _sample, "Make new names with a trained network.").add_argument
     add("-n", type=_whole(1), default=20, metavar="N", help="how many (20)")
     add("--seed", type=_seed, metavar="N", help="of the draw (the one trained with, plus 10)")
     add("--start", default="", metavar="TEXT", help="what each name begins with")
     add("--temperature", type=_positive, default=1.0, metavar="X", help="below 1 likelier names, above 1 stranger (1)")
     add("--model", default="out", metavar="FILE", help="a model.npz or its folder (out)")
 
-    add = command("eval", _eval, "Print the losses of a trained network.")
+    add = command("eval", _eval, "Print the losses of a trained network.").add_argument
     add("--model", default="out", metavar="FILE", help="a model.npz or its folder (out)")
     add("--names", metavar="FILE", help="the list to split and measure on (names.txt)")
 
     add = command(
         "check", _check, "Derive every gradient of one batch by hand, as the lecture's exercises do, and compare."
-    )
+    ).add_argument
     add("--seed", type=_seed, default=2147483647, metavar="N", help="of parameters and batch (2147483647)")
     add("--dtype", choices=("float32", "float64"), default="float32", help="(float32)")
     add("--names", metavar="FILE", help="the list, one name a line (names.txt)")
     add("--torch", action="store_true", help="compare with torch's gradients too")
     add("--json", action="store_true", help="the rows as JSON")
+
+    sub = command("graph", _graph, "Draw the graph of one training step, forward and backward.", GRAPH_STEP)
+    add = sub.add_argument
+    add("--step", type=_whole(0), metavar="N", help="from 0, the network as drawn (the last one of --out, or else 0)")
+    kind = sub.add_mutually_exclusive_group()
+    kind.add_argument("--chunked", dest="fused", action="store_false", default=False, help="exercise 1's steps (yes)")
+    kind.add_argument("--fused", action="store_true", help="exercise 4's: batch norm and cross entropy one op each")
+    form = sub.add_mutually_exclusive_group()
+    for name, suffix, what in (
+        ("svg", "svg", "a picture (yes)"), ("png", "png", "a picture in pixels"), ("page", "html", "a page to explore"),
+    ):  # fmt: skip
+        form.add_argument(f"--{name}", dest="form", action="store_const", const=suffix, default="svg", help=what)
+    add("--open", action="store_true", help="show it in the browser")
+    add("--names", metavar="FILE", help="the list that was trained on (names.txt)")
+    add("--out", default="out", metavar="DIR", help="the run, and where the picture goes (out)")
+
+    sub = command("plot", _plot, "Draw the lecture's plots of a run, as PNG and SVG.", PLOTS)
+    add = sub.add_argument
+    add("--names", metavar="FILE", help="the list that was trained on (names.txt)")
+    add("--out", default="out", metavar="DIR", help="the run; the plots go to its folder plots/ (out)")
     return parser
 
 
@@ -246,6 +282,20 @@ def _check(options: argparse.Namespace) -> int:
         check_output.write(rows)
     sys.stdout.flush()  # here, where a closed pipe is still handled
     return 0 if all(row.right for row in rows) else FAILED
+
+
+def _graph(options: argparse.Namespace) -> int:
+    from models.graph import graph
+
+    return graph(options, _names_file(options.names))
+
+
+def _plot(options: argparse.Namespace) -> int:
+    if importlib.util.find_spec("matplotlib") is None:
+        raise BadInput("plots need matplotlib: pip install 'minigrad[train]'")
+    from models.plot import plot
+
+    return plot(options, _names_file(options.names))
 
 
 if __name__ == "__main__":

@@ -99,8 +99,9 @@ def _finish(out: Path, trainer: Trainer, trained: Trained, splits: dict[str, Spl
         "batch": plan.batch,
         "optimizer": plan.optimizer,
         "lr": plan.base_lr,
+        "chunked": plan.chunked,
         "loss": losses,
-        "names": {"count": len(words), "sha256": _hash(words)},
+        "names": {"count": len(words), "sha256": names_hash(words)},
     }
     return write_results(out, trainer, trained, losses, samples)
 
@@ -114,7 +115,7 @@ def evaluate(trained: Trained, names_file: str) -> tuple[str, dict[str, float]]:
     except NamesError as error:
         raise BadInput(f"{names_file}: {error}: the model was trained without that letter") from None
     known = trained.about.get("names")
-    other = isinstance(known, dict) and known.get("sha256") != _hash(words)
+    other = isinstance(known, dict) and known.get("sha256") != names_hash(words)
     note = f"{names_file} is not the list that this model was trained on" if other else ""
     return note, {name: trained.model.split_loss(*split) for name, split in splits.items()}
 
@@ -123,5 +124,6 @@ def _datasets(parts: Sequence[Sequence[str]], vocab: Vocabulary, context: int) -
     return {name: build_dataset(words, vocab, context) for name, words in zip(SPLITS, parts, strict=True)}
 
 
-def _hash(words: Sequence[str]) -> str:
+def names_hash(words: Sequence[str]) -> str:
+    """What tells one list of names from another."""
     return hashlib.sha256("\n".join(words).encode()).hexdigest()

@@ -143,13 +143,20 @@ class MLP:
 
     def forward_fused(self, Xb: Any, Yb: Any) -> Tensor:
         """The loss of a batch as in cell 22: batch norm and cross entropy are one rule each. Arguments as above."""
+        return self.forward_fused_named(Xb, Yb)[0]
+
+    def forward_fused_named(self, Xb: Any, Yb: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """The same, with its 6 intermediates by name."""
         emb = self.C[Xb]
         embcat = emb.view(emb.shape[0], -1)
         hprebn = embcat @ self.W1 + self.b1
         hpreact = ops.BatchNorm.apply(hprebn, self.bngain, self.bnbias, dim=(0,), eps=EPS, correction=1)
         h = mg.tanh(hpreact)
         logits = h @ self.W2 + self.b2
-        return F.cross_entropy(logits, Yb)
+        loss = F.cross_entropy(logits, Yb)
+        return loss, {
+            "logits": logits, "h": h, "hpreact": hpreact, "hprebn": hprebn, "embcat": embcat, "emb": emb
+        }  # fmt: skip
 
     # ------------------------------------------------------------------------------ a trained network
 

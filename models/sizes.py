@@ -21,10 +21,10 @@ class TooLarge(ValueError):
 def estimate(config: Config, plan: Plan, rows: int) -> int:
     """The bytes that training on `rows` rows takes at its peak, roughly and rather more than less.
 
-    A parameter is held with its gradient, one temporary, and what the optimizer keeps of it; a step's values with
-    their gradients; the data set twice while it is built.
+    A parameter is held with its gradient, one temporary, a copy at the steps that metrics are written of, and what
+    the optimizer keeps of it; a step's values with their gradients; the data set twice while it is built.
     """
-    copies = {"sgd": 3, "adamw": 5}[plan.optimizer]
+    copies = {"sgd": 4, "adamw": 6}[plan.optimizer]
     numbers = sum(math.prod(shape) for name, shape in config.shapes().items() if name not in STATISTICS)
     wide, narrow = (8, 9) if plan.chunked else (5, 3)  # (n, hidden) and (n, vocab_size) values of one forward pass
     fan_in = config.context * config.embd

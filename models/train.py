@@ -85,7 +85,7 @@ class Trainer:
         make = {"sgd": optim.SGD, "adamw": optim.AdamW}[plan.optimizer]
         self.optimizer = make(model.parameters(), lr=plan.base_lr)
         self.losses = array("f")  # one a step; its length is the number of steps done
-        self.metrics: list[dict[str, float]] = []
+        self.metrics: list[dict[str, Any]] = []
         self.seconds = 0.0
         self._loss = _chunked(model) if plan.chunked else model.forward_fused
         self._measured = 0, 0.0  # steps and seconds at the last line of metrics
@@ -116,32 +116,54 @@ class Trainer:
         started = clock() - self.seconds
         due = clock()
         stopped = False
-        while len(self.losses) < steps and not stopped:
+        while (i := len(self.losses)) < steps and not stopped:
+            due_metrics = i % every == 0 or i == steps - 1
+            before = [p.array.copy() for p in self.model.parameters()] if due_metrics else None
             loss = self.step()
-            i = len(self.losses) - 1
             now = clock()
             stopped = stop()
-            if i % every == 0 or stopped or i == steps - 1:
-                self._measure(i, now - started)
+            if due_metrics or stopped:
+                self._measure(i, now - started, before)
             if watcher is not None and (now >= due or stopped or i == steps - 1):
                 watcher.update(i, loss)
                 due = now + watcher.every
         self.seconds = clock() - started
         return not stopped
 
-    def _measure(self, i: int, seconds: float) -> None:
+    def _measure(self, i: int, seconds: float, parameters: list[NDArray[Any]] | None) -> None:
+        """A line of metrics for step i. parameters: as they were before it; None where that was not kept (ctrl-C)."""
         done, before = self._measured
         since = self.losses[done : i + 1]
-        self.metrics.append(
-            {
-                "step": i,
-                "loss": round(self.losses[i], 6),
-                "mean_loss": round(sum(since) / len(since), 6),  # of the steps since the line before
-                "lr": self.plan.lr_at(i),
-                "steps_per_s": round(len(since) / max(seconds - before, 1e-9), 1),
-            }
-        )
+        line: dict[str, Any] = {
+            "step": i,
+            "loss": round(self.losses[i], 6),
+            "mean_loss": round(sum(since) / len(since), 6),  # of the steps since the line before
+            "lr": self.plan.lr_at(i),
+            "steps_per_s": round(len(since) / max(seconds - before, 1e-9), 1),
+        }
+        if parameters is not None:
+            line |= self._ratios(parameters)
+        self.metrics.append(line)
         self._measured = i + 1, seconds
+
+    def _ratios(self, before: list[NDArray[Any]]) -> dict[str, dict[str, float | None]]:
+        """Of each parameter, the standard deviation of its gradient and of its update over that of its values.
+
+        Source: the lecture before this one, makemore part 3, which draws the second as log10(lr * grad.std() /
+        p.data.std()). Here the update is what the optimizer did, whichever it is. None where a parameter does not
+        vary (it has one element, say) and there is no ratio.
+        """
+        update, gradient = {}, {}
+        for (name, p), old in zip(self.model.named_parameters().items(), before, strict=True):
+            spread = float(old.std())
+            grad = None if p.grad is None else p.grad.array
+            update[name] = _ratio(float((p.array - old).std()), spread)
+            gradient[name] = None if grad is None else _ratio(float(grad.std()), spread)
+        return {"update_to_data": update, "grad_to_data": gradient}
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return float(f"{part / whole:.5g}") if whole > 0 and math.isfinite(part / whole) else None
 
 
 def _chunked(model: MLP) -> Callable[[Any, Any], Tensor]:

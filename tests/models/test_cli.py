@@ -76,7 +76,7 @@ def test_train_leaves_everything(run):
     assert (out / "samples.txt").read_text().splitlines() == lines[-20:]
     metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [m["step"] for m in metrics] == [*range(60), 60]
-    assert set(metrics[0]) == {"step", "loss", "mean_loss", "lr", "steps_per_s"}
+    assert set(metrics[0]) == {"step", "loss", "mean_loss", "lr", "steps_per_s", "update_to_data", "grad_to_data"}
     assert f"train {metrics[-1]['train_loss']:.4f}" == lines[-22]
     assert metrics[0]["loss"] > metrics[-1]["train_loss"]
     assert (out / "loss.png").read_bytes().startswith(b"\x89PNG")
