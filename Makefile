@@ -3,7 +3,7 @@
 PYTHON ?= python3
 STEPS ?= 200000
 
-.PHONY: help train test lint clean
+.PHONY: help train test lint examples notebook clean
 .NOTPARALLEL:
 
 help:
@@ -11,6 +11,8 @@ help:
 	@echo "             (200,000 are the lecture's full run; STEPS=20000 for a short one)"
 	@echo "make test    lint, then all tests"
 	@echo "make lint    ruff and mypy"
+	@echo "make examples   run each script of examples/ briefly; pictures go to out/"
+	@echo "make notebook   run notebooks/tour.ipynb and store its outputs in it"
 	@echo "make clean   remove .venv, build files and caches; out/ stays"
 	@echo "PYTHON=...   the Python (3.11 or newer) that .venv is made with, now $(PYTHON)"
 
@@ -28,6 +30,18 @@ test: lint
 lint: .venv/.test
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m mypy
+
+# A hundred steps of each; run by itself, each takes its own default number.
+NETWORKS = bigram mlp wavenet bow rnn gru transformer micrograd_mlp
+
+examples: .venv/.train
+	@mkdir -p out
+	@echo "== examples/scalar.py"; cd out && ../.venv/bin/python ../examples/scalar.py
+	@for name in $(NETWORKS); do \
+	    echo "== examples/$$name.py"; .venv/bin/python examples/$$name.py --steps 100 || exit 1; done
+
+notebook: .venv/.test
+	.venv/bin/python notebooks/refresh.py
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
