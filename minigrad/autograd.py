@@ -28,6 +28,8 @@ def backward(
     roots = _roots(tensors, grad_tensors, create_graph)
     if inputs is not None:
         inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        if not inputs:
+            raise RuntimeError("inputs of backward() is empty: name Tensors, or leave it out for all leaves")
         found = grad(tensors, inputs, grad_tensors, retain_graph, create_graph, allow_unused=True)
         for tensor, gradient in zip(inputs, found, strict=True):
             if gradient is not None:
@@ -76,7 +78,7 @@ def grad(
         if gradient is None and not allow_unused:
             name = f" ({tensor.name!r})" if tensor.name else ""
             raise RuntimeError(
-                f"input {i}{name} of grad(), of shape {tensor.shape}, was not used to compute the outputs: "
+                f"input {i}{name} of grad(), of shape {tensor.array.shape}, was not used to compute the outputs: "
                 "pass allow_unused=True if that is meant, and get None for it"
             )
         if gradient is None and materialize_grads:
@@ -96,13 +98,14 @@ def _roots(tensors: Any, gradients: Any, create_graph: bool) -> list[tuple[Any, 
     for tensor, gradient in zip(tensors, gradients, strict=True):
         if not tensor.requires_grad:
             raise RuntimeError(
-                f"nothing to differentiate: this Tensor of shape {tensor.shape} does not require grad and has no "
+                f"nothing to differentiate: this Tensor of shape {tensor.array.shape} does not require grad and has no "
                 "grad_fn; set requires_grad=True on the leaves before computing it (and not under no_grad)"
             )
         if gradient is None:
             if tensor.array.size != 1:
                 raise RuntimeError(
-                    f"grad can be created on its own for a scalar output only, this one has shape {tensor.shape}: "
+                    f"grad can be created on its own for a scalar output only, this one has shape "
+                    f"{tensor.array.shape}: "
                     "call backward on a sum or mean, or give gradient= of that shape"
                 )
             gradient = np.ones(tensor.shape, tensor.dtype)[()]  # of a 0-d array: the scalar, which is faster
@@ -110,7 +113,8 @@ def _roots(tensors: Any, gradients: Any, create_graph: bool) -> list[tuple[Any, 
             gradient = gradient if isinstance(gradient, Tensor) else Tensor(gradient, dtype=tensor.dtype)
             if gradient.shape != tensor.shape:
                 raise RuntimeError(
-                    f"the gradient has shape {gradient.shape}, its output {tensor.shape}: give it that shape"
+                    f"the gradient has shape {gradient.array.shape}, its output {tensor.array.shape}: give it that "
+                    "shape"
                 )
             if gradient.dtype is not tensor.dtype:
                 gradient = gradient.to(tensor.dtype)
