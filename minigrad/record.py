@@ -194,12 +194,16 @@ def apply_split(op: type[ops.Op], x: Tensor, **settings: Any) -> tuple[Tensor, .
     saved = () if plan.save is None else plan.save(None, (x.array,), settings, None)
     hub = Node(plan, (x._node or x,), saved, (), settings, x.array)
     part = ops.Part.plan(FIRST)
-    return tuple(
+    results = tuple(
         [
             wrap(piece, Node(part, (hub,), (i, x.shape), (), {"i": i}, piece), View(x, reason))
             for i, piece in enumerate(pieces)
         ]
     )
+    if Engine.observe is not None:
+        for result in results:
+            Engine.observe(op, [x.array], result, settings)
+    return results
 
 
 def _mismatch(op: type[ops.Op], arrays: list[Any], error: ValueError) -> Exception:

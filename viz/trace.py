@@ -8,15 +8,17 @@ picture is made from that, so that none needs to know the engine. The walk keeps
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from minigrad import Tensor
 from minigrad.graph import Constant, Node
+from minigrad.nn import Parameter
 
 from .again import is_small, run_again
+from .scope import Group, groups_of
 
 __all__ = ["Op", "Scalar", "Trace", "Value", "trace"]
 
@@ -33,6 +35,9 @@ class Value:
     data: tuple[Any, ...] | None = None  # the elements, flat, where they are few and still known
     grad: tuple[Any, ...] | None = None
     also: tuple[str, ...] = ()  # further names of the same tensor
+    parameter: bool = False  # of a Module (or whatever has named_parameters())
+    requires_grad: bool = True
+    scope: tuple[str, ...] = ()  # the groups it stands in, outermost first: viz.scope
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class Op:
     settings: tuple[tuple[str, str], ...]
     output: str
     arrays: tuple[str, ...] = ()
+    scope: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,9 @@ class Trace:
 def trace(output: Tensor | Sequence[Tensor], names: Mapping[str, Any] | None = None) -> Trace:
     """The graph that made `output` (a Tensor, or several).
 
-    names: from name to Tensor, such as `locals()`; whatever in it is no Tensor is passed over. A Tensor
-        that is not in it is called by its own `.name`, if it has one.
+    names: from name to Tensor, such as `locals()`, or to what has named_parameters(), such as a Module: those are
+        called by their path in it. Whatever else is in it is passed over. A Tensor that is not in it is called by
+        its own `.name`, if it has one.
     Raises TypeError where output is no Tensor.
     """
     outputs = [output] if isinstance(output, Tensor) else list(output) if _is_sequence(output) else []
@@ -97,6 +104,10 @@ class _Tracer:
         self.arrays: dict[Any, Any] = {}  # by memory: an index, say, stands bare in an op's settings
         self.keys: dict[Any, str] = {}
         self.values: dict[str, Value] = {}
+        self.parameters: set[int] = set()
+        self.formulas: dict[Any, str] = {}
+        self.groups: dict[Group, tuple[str, ...]] = {}
+        self.counted: dict[tuple[tuple[str, ...], str], int] = {}
         # `_` and `_7` are a notebook's and a loop's throw-aways; any other name is better
         for name, tensor in sorted(names.items(), key=lambda item: str(item[0]).startswith("_")):
             if isinstance(tensor, (Tensor, np.ndarray)):
@@ -105,6 +116,11 @@ class _Tracer:
                 self.remember(tensor)
             if isinstance(tensor, np.ndarray) or (isinstance(tensor, Tensor) and not tensor.requires_grad):
                 self.arrays.setdefault(_memory(tensor), tensor)
+        for name, thing in names.items():
+            for path, tensor in _parameters_of(thing):
+                self.parameters.add(id(tensor))
+                known = self.names.setdefault(id(tensor), [])
+                known.append(path if name in ("self", "model", "net") else f"{name}.{path}")
         for tensor in outputs:
             self.remember(tensor)
 
@@ -128,8 +144,9 @@ class _Tracer:
         again = run_again(nodes, self.tensor_of)
         ops: list[Op] = []
         for node in nodes:
-            settings = _settings(node)
-            inputs = tuple(self.input(thing) for thing in node.inputs)
+            settings = _settings(node) if node.settings else []
+            inputs = tuple([self.input(thing) for thing in node.inputs])
+            scope = self.scope(node)
             arrays = tuple(key for _, setting in settings for key in self.arrays_in(setting))
             kind = "output" if node in ends else "result"
             ops.append(
@@ -137,17 +154,47 @@ class _Tracer:
                     key=f"op{len(ops) + 1}",
                     name=node.op.__name__,
                     symbol=node.op.symbol,
-                    formula=(node.op.__doc__ or "").strip().split("\n")[0],
+                    formula=self.formula(node.op),
                     inputs=inputs,
                     settings=tuple((key, self.short(setting)) for key, setting in settings),
-                    output=self.value(node, self.tensor_of(node), kind, again.get(node)),
+                    output=self.value(node, self.tensor_of(node), kind, again.get(node), scope),
                     arrays=arrays,
+                    scope=scope,
                 )
             )
         for tensor in self.outputs:  # one that no op made is a graph of itself
             if tensor.grad_fn is None:
                 self.input(tensor)
+        self.place(ops)
         return Trace(self.values, tuple(ops))
+
+    def formula(self, op: Any) -> str:
+        """The first line of the rule's docstring."""
+        if op not in self.formulas:
+            self.formulas[op] = (op.__doc__ or "").strip().split("\n")[0]
+        return self.formulas[op]
+
+    def scope(self, node: Node) -> tuple[str, ...]:
+        """The names of the node's groups; the second of one name within the same group is `name #2`."""
+        path: tuple[str, ...] = ()
+        for group in groups_of(node):
+            if group not in self.groups:
+                count = self.counted[path, group.name] = self.counted.get((path, group.name), 0) + 1
+                self.groups[group] = (*path, group.name if count == 1 else f"{group.name} #{count}")
+            path = self.groups[group]
+        return path
+
+    def place(self, ops: list[Op]) -> None:
+        """What no op made stands in the innermost group that holds all its uses."""
+        found: dict[str, tuple[str, ...]] = {}
+        made = {op.output for op in ops}
+        for op in ops:
+            for key in (*op.inputs, *op.arrays):
+                if isinstance(key, str) and key not in made:
+                    found[key] = _common(found[key], op.scope) if key in found else op.scope
+        for key, scope in found.items():
+            if scope:
+                self.values[key] = replace(self.values[key], scope=scope)
 
     def tensor_of(self, node: Node) -> Tensor | None:
         known = self.made_by.get(node)
@@ -162,7 +209,9 @@ class _Tracer:
             return self.value(thing, thing, "leaf" if thing.requires_grad else "constant")
         return Scalar(thing.item() if isinstance(thing, np.generic) else thing)
 
-    def value(self, thing: Any, tensor: Tensor | None, kind: str, numbers: Any = None) -> str:
+    def value(
+        self, thing: Any, tensor: Tensor | None, kind: str, numbers: Any = None, scope: tuple[str, ...] = ()
+    ) -> str:
         identity = self.identity(thing)
         key = self.keys.get(identity)
         if key is None:
@@ -177,7 +226,10 @@ class _Tracer:
                 dtype=str(np.dtype(thing.dtype)),
                 data=_few(tensor if numbers is None else numbers),
                 grad=_few(_gradient(tensor)),
-                also=tuple(dict.fromkeys(name for name in names[1:] if name != names[0])),
+                also=tuple(dict.fromkeys([name for name in names[1:] if name != names[0]])) if names[1:] else (),
+                parameter=tensor is not None and (id(tensor) in self.parameters or isinstance(tensor, Parameter)),
+                requires_grad=kind in ("leaf", "result") or thing.__class__ is Node,
+                scope=scope,
             )
         return key
 
@@ -222,6 +274,23 @@ def _nodes_in_order(outputs: list[Tensor]) -> list[Node]:
                 seen.add(thing)
                 stack.append(thing)
     return sorted(seen, key=lambda node: node.seq)
+
+
+def _parameters_of(thing: Any) -> list[tuple[str, Tensor]]:
+    """(path, parameter) of a Module, or of what offers the same."""
+    asked = getattr(type(thing), "named_parameters", None)
+    if asked is None:
+        return []
+    found = asked(thing)
+    pairs = found.items() if isinstance(found, Mapping) else found
+    return [(str(path), tensor) for path, tensor in pairs if isinstance(tensor, Tensor)]
+
+
+def _common(a: tuple[str, ...], b: tuple[str, ...]) -> tuple[str, ...]:
+    same = 0
+    while same < min(len(a), len(b)) and a[same] == b[same]:
+        same += 1
+    return a[:same]
 
 
 def _gradient(tensor: Tensor | None) -> Tensor | None:
