@@ -153,13 +153,18 @@ class Trainer:
         p.data.std()). Here the update is what the optimizer did, whichever it is. None where a parameter does not
         vary (it has one element, say) and there is no ratio.
         """
-        update, gradient = {}, {}
-        for (name, p), old in zip(self.model.named_parameters().items(), before, strict=True):
-            spread = float(old.std())
-            grad = None if p.grad is None else p.grad.array
-            update[name] = _ratio(float((p.array - old).std()), spread)
-            gradient[name] = None if grad is None else _ratio(float(grad.std()), spread)
+        update: dict[str, float | None] = {}
+        gradient: dict[str, float | None] = {}
+        with np.errstate(all="ignore"):  # a run on its way to inf says so by its loss
+            for (name, p), old in zip(self.model.named_parameters().items(), before, strict=True):
+                spread = _std(old)
+                update[name] = _ratio(_std(p.array - old), spread)
+                gradient[name] = None if p.grad is None else _ratio(_std(p.grad.array), spread)
         return {"update_to_data": update, "grad_to_data": gradient}
+
+
+def _std(array: NDArray[Any]) -> float:
+    return float(array.std(dtype=np.float64))
 
 
 def _ratio(part: float, whole: float) -> float | None:
