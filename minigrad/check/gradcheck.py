@@ -187,7 +187,7 @@ def _jacobians(
 ) -> None:  # fmt: skip
     """The whole Jacobian of one output for each input, both ways; compared."""
     xs = [x for _, x in checked]
-    seeds = np.eye(out.numel()).reshape(-1, *out.shape)
+    seeds = np.eye(out.numel()).reshape(out.numel(), *out.shape)
     found = [[_backward(out, xs, seed, dtypes) for seed in seeds] for _ in range(2)]
     for k, (i, x) in enumerate(checked):
         once, twice = (

@@ -49,6 +49,7 @@ def test_right_gradients_pass():
     assert gradcheck(lambda x, y: (x @ y, x.sum()), [doubles(2, 3), doubles(3, 2)])
     assert gradgradcheck(lambda x, y: (x @ y).tanh(), [doubles(2, 3), doubles(3, 2)])
     assert gradcheck(lambda x, i: x[i], [doubles(4), mg.tensor([0, 0, 2])])
+    assert gradcheck(Cube.apply, doubles(0, 3)) and gradgradcheck(Cube.apply, doubles(0, 3))
     assert gradcheck(lambda x: x.T * 2, doubles(2, 3).T.detach().requires_grad_())
 
 
