@@ -143,5 +143,5 @@ def test_a_program_runs_as_it_is_printed() -> None:
         settings=settings(database=None, derandomize=True, suppress_health_check=SLOW),
     )  # fmt: skip
     for text in (str(program), str(program).replace("import minigrad as m", "import torch as m")):
-        done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=120)
         assert done.returncode == 0 and "tensor(" in done.stdout, done.stderr
