@@ -3,7 +3,7 @@
 PYTHON ?= python3
 STEPS ?= 200000
 
-.PHONY: help train test lint examples notebook clean
+.PHONY: help train test lint parity examples notebook mutants graph plots plots-docs clean
 .NOTPARALLEL:
 
 help:
@@ -11,8 +11,14 @@ help:
 	@echo "             (200,000 are the lecture's full run; STEPS=20000 for a short one)"
 	@echo "make test    lint, then all tests"
 	@echo "make lint    ruff and mypy"
+	@echo "make parity  the errors of float32 results beside torch's, and 5,000 random graphs (some minutes)"
 	@echo "make examples   run each script of examples/ briefly; pictures go to out/"
 	@echo "make notebook   run notebooks/tour.ipynb and store its outputs in it"
+	@echo "make mutants make each gradient wrong in simple ways and see that the parity tests notice (some minutes);"
+	@echo "             ONLY=\"Norm kept\" for some of them"
+	@echo "make graph   the graph of the last step of out/ (or of the first, before any training) as SVG and page, into out/"
+	@echo "make plots   losses, activations, gradients and updates of the run in out/, into out/plots/"
+	@echo "make plots-docs   train a short run and draw the README's plot from it"
 	@echo "make clean   remove .venv, build files and caches; out/ stays"
 	@echo "PYTHON=...   the Python (3.11 or newer) that .venv is made with, now $(PYTHON)"
 
@@ -24,8 +30,24 @@ else
 	@echo "These were all 200,000 steps of the lecture. A shorter run: make train STEPS=20000"
 endif
 
+graph: .venv/.train
+	@.venv/bin/makemore graph --svg
+	@.venv/bin/makemore graph --page
+
+plots: .venv/.train
+	@.venv/bin/makemore plot
+
+plots-docs: .venv/.train
+	@run=$$(mktemp -d) && trap 'rm -rf "$$run"' EXIT && \
+	.venv/bin/makemore train --steps 20000 --quiet --out "$$run" >/dev/null && \
+	.venv/bin/makemore plot --out "$$run" >/dev/null 2>&1 && \
+	cp "$$run/plots/update_to_data.svg" docs/update_to_data.svg && echo docs/update_to_data.svg
+
 test: lint
 	.venv/bin/python -m pytest -n 2
+
+mutants: .venv/.test
+	@.venv/bin/python -m tests.parity.mutants $(ONLY)
 
 lint: .venv/.test
 	.venv/bin/python -m ruff check .
@@ -39,6 +61,11 @@ examples: .venv/.train
 	@echo "== examples/scalar.py"; cd out && ../.venv/bin/python ../examples/scalar.py
 	@for name in $(NETWORKS); do \
 	    echo "== examples/$$name.py"; .venv/bin/python examples/$$name.py --steps 100 || exit 1; done
+
+# The long version of tests/parity: the table of float32 errors, then many more random graphs than make test tries.
+parity: .venv/.test
+	.venv/bin/python -m tests.parity.accuracy
+	MINIGRAD_EXAMPLES=5000 .venv/bin/python -m pytest -n 2 tests/parity
 
 notebook: .venv/.test
 	.venv/bin/python notebooks/refresh.py

@@ -55,10 +55,11 @@ class CrossEntropy(Op):
         return (total / logits.dtype.type(len(target)) if reduction == "mean" else total), logprobs
 
     def dlogits(dloss, logprobs, target, reduction):
-        n = len(target)
-        scale = dloss / n if reduction == "mean" else dloss[:, None] if reduction == "none" else dloss
-        dlogits = Exp.apply(logprobs) * scale  # scaled first: the product may be changed in place, exp's output may not
-        dlogits[np.arange(n), target] -= scale if reduction != "none" else dloss
+        rows = np.arange(len(target))
+        scale = dloss / len(target) if reduction == "mean" else dloss
+        probs = Exp.apply(logprobs)
+        dlogits = probs * (scale[:, None] if reduction == "none" else scale)
+        dlogits[rows, target] = (probs[rows, target] - 1) * scale  # not probs * scale - scale: near 1 that rounds more
         return dlogits
 
 

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from .elementwise import Exp, Sign
+from .elementwise import Cast, Exp, Sign
 from .op import Op
 from .shape import spread
 from .total import through_float64, total
@@ -76,14 +76,15 @@ class Std(Op):
 
 
 def centred(x, dim):
-    """x less its mean."""
+    """x less its mean, in float64: in float32, the rounding of a large mean would stay in every element."""
+    x = Cast.apply(x, dtype=np.float64)
     return x - Mean.apply(x, dim=dim, keepdim=True)
 
 
 def variance(x, dim, correction, keepdim):
     """The two-pass variance in float64, divided by n - correction (nan or inf where that is not positive)."""
     free = max(count(x.shape, dim) - correction, 0)
-    diff = centred(x.astype(np.float64, copy=False), dim)
+    diff = centred(x, dim)
     return total(diff * diff, dim, keepdim) / np.float64(free)
 
 

@@ -1,5 +1,7 @@
 """Sums of many float32 numbers, and functions of them, as near to the truth as torch's: `make parity` measures it."""
 
+import math
+
 import numpy as np
 
 
@@ -8,24 +10,27 @@ def total(x, dim, keepdim=False):
 
     numpy adds in pairs along the dimension whose elements lie closest in memory, and one after the other along any
     other, where the rounding of each step stays in the sum: of 100,000 float32 numbers, three digits. So a long one is
-    folded first; up to 128 the sum is numpy's own, bit for bit.
+    folded first; up to 32, the lecture's batch, the sum is numpy's own, bit for bit.
     """
     if dim is not None:
         for d in dim if type(dim) is tuple else (dim,):
-            if x.shape[d] > 128 and abs(x.strides[d]) > min(map(abs, x.strides)):
+            if x.shape[d] > 32 and abs(x.strides[d]) > min(map(abs, x.strides)):
                 x = folded(x, d)
     return np.add.reduce(x, axis=dim, keepdims=keepdim)
 
 
 def folded(x, d):
-    """x added onto itself along d, quarter upon quarter, until fewer than 12 are left to add."""
+    """x with every 8 along d added up, and so on until 8 or fewer are left to add."""
     lead = (slice(None),) * d
-    while (n := x.shape[d]) >= 12:  # with fewer, what is left over might be more than a quarter
-        quarter, rest = divmod(n, 4)
-        quarters = x[(*lead, slice(n - rest))].reshape(*x.shape[:d], 4, quarter, *x.shape[d + 1 :])
-        left_over = x[(*lead, slice(n - rest, None))]
-        x = np.add.reduce(quarters, d)
-        x[(*lead, slice(rest))] += left_over
+    wide = math.prod(x.shape[d + 1 :]) >= 512
+    while (n := x.shape[d]) > 8:
+        groups, rest = divmod(n, 8)
+        # Neighbours if they are long enough to be added fast, or else the first of each eighth, which are longer.
+        eights = (groups, 8) if wide else (8, groups)
+        y = np.add.reduce(x[(*lead, slice(n - rest))].reshape(*x.shape[:d], *eights, *x.shape[d + 1 :]), d + wide)
+        if rest:
+            y[(*lead, slice(1))] += np.add.reduce(x[(*lead, slice(n - rest, None))], d, keepdims=True)
+        x = y
     return x
 
 
