@@ -9,13 +9,11 @@ Names, defaults and meanings are torch's where torch has the thing.
 """
 
 import warnings as _warnings
+from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 
 from . import (
     autograd as autograd,
-    check as check,
     methods as _methods,  # gives Tensor its operators and methods
-    nn as nn,
-    optim as optim,
     random as random,
 )
 from .anomaly import AnomalyError as AnomalyError, detect_anomaly as detect_anomaly
@@ -25,6 +23,7 @@ from .creation import (
     empty as empty,
     empty_like as empty_like,
     eye as eye,
+    from_dlpack as from_dlpack,
     from_numpy as from_numpy,
     full as full,
     full_like as full_like,
@@ -41,9 +40,17 @@ from .creation import (
     zeros as zeros,
     zeros_like as zeros_like,
 )
+from .devices import (
+    backends as backends,
+    cuda as cuda,
+    device as device,
+    get_num_threads as get_num_threads,
+    set_num_threads as set_num_threads,
+)
 from .dtypes import (
     bool_ as bool,
     double as double,
+    dtype as dtype,
     float32 as float32,
     float64 as float64,
     float_ as float,
@@ -69,7 +76,9 @@ from .functions import (
     any as any,
     argmax as argmax,
     argmin as argmin,
+    argsort as argsort,
     as_tensor as as_tensor,
+    bincount as bincount,
     bitwise_and as bitwise_and,
     bitwise_not as bitwise_not,
     bitwise_or as bitwise_or,
@@ -87,6 +96,7 @@ from .functions import (
     einsum as einsum,
     eq as eq,
     equal as equal,
+    erf as erf,
     exp as exp,
     expm1 as expm1,
     flatten as flatten,
@@ -96,6 +106,8 @@ from .functions import (
     gather as gather,
     ge as ge,
     gt as gt,
+    histc as histc,
+    histogram as histogram,
     index_add as index_add,
     index_select as index_select,
     isfinite as isfinite,
@@ -148,6 +160,7 @@ from .functions import (
     sign as sign,
     sin as sin,
     softmax as softmax,
+    sort as sort,
     split as split,
     sqrt as sqrt,
     square as square,
@@ -158,11 +171,14 @@ from .functions import (
     sum as sum,
     t as t,
     tanh as tanh,
+    tensordot as tensordot,
     tile as tile,
+    topk as topk,
     transpose as transpose,
     tril as tril,
     triu as triu,
     unbind as unbind,
+    unique as unique,
     unsqueeze as unsqueeze,
     var as var,
     where as where,
@@ -170,17 +186,58 @@ from .functions import (
 from .graph import (
     Node as Node,
     enable_grad as enable_grad,
+    inference_mode as inference_mode,
     is_grad_enabled as is_grad_enabled,
     no_grad as no_grad,
     set_grad_enabled as set_grad_enabled,
 )
 from .ops.op import Op as Op
 from .printing import set_printoptions as set_printoptions
-from .random import Generator as Generator, manual_seed as manual_seed
+from .random import (
+    Generator as Generator,
+    get_rng_state as get_rng_state,
+    initial_seed as initial_seed,
+    manual_seed as manual_seed,
+    seed as seed,
+    set_rng_state as set_rng_state,
+)
+from .size import Size as Size
 from .tensor import Tensor as Tensor
 
-inference_mode = no_grad
+if _TYPE_CHECKING:
+    from . import check as check, nn as nn, optim as optim, utils as utils
+    from .storage import load as load, save as save
+
 
 # Floating point is IEEE 754 here, as in torch: log(0) is -inf and says nothing. numpy would warn of a line inside
 # minigrad; detect_anomaly() tells which line of the user's code it was. Warnings about the user's own lines stay.
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"minigrad\.")
+
+# These are loaded when they are first asked for: `import minigrad` is for those too who need a Tensor alone.
+_LATER = {"check": "check", "nn": "nn", "optim": "optim", "utils": "utils", "load": "storage", "save": "storage"}
+
+
+def is_tensor(obj: _Any) -> _Any:
+    """Whether this is a Tensor. Source: torch.is_tensor."""
+    return isinstance(obj, Tensor)
+
+
+def is_floating_point(input: Tensor) -> _Any:
+    """Whether the dtype is a float. Source: torch.is_floating_point."""
+    return input.is_floating_point()
+
+
+def __getattr__(name: str) -> _Any:
+    from .names import missing, spelling
+
+    if name in _LATER:
+        from importlib import import_module
+
+        found = import_module("." + _LATER[name], __name__)
+        found = found if _LATER[name] == name else getattr(found, name)
+    elif (of := spelling(name)) is not None:
+        found = globals()[of]
+    else:
+        raise missing("minigrad", name, [*globals(), *_LATER])
+    globals()[name] = found
+    return found

@@ -7,14 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes, random as _random
+from . import devices, dtypes, random as _random
 from .functions.shape import sizes
 from .tensor import Tensor, wrap
 
 
 def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """A Tensor of these data, copied: numbers, lists, arrays or Tensors. Errors as Tensor. Source: torch.tensor."""
+    devices.check(device)
     return Tensor(data, dtype, requires_grad)
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A Tensor that shares the memory of another library's array (numpy, torch ...). Source: torch.from_dlpack."""
+    return from_numpy(np.from_dlpack(ext_tensor))
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -25,7 +31,9 @@ def from_numpy(array: np.ndarray) -> Tensor:
     return wrap(array)
 
 
-def _made(array: np.ndarray, requires_grad: bool) -> Tensor:
+def _made(array: np.ndarray, requires_grad: bool, device: Any = None) -> Tensor:
+    if device is not None:
+        devices.check(device)
     made = wrap(array)
     if requires_grad:
         made.requires_grad = True
@@ -45,52 +53,56 @@ def _shape(size: tuple[Any, ...]) -> tuple[int, ...]:
 
 def zeros(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Zeros of this shape, float32 by default. Source: torch.zeros."""
-    return _made(np.zeros(_shape(size), _float(dtype)), requires_grad)
+    return _made(np.zeros(_shape(size), _float(dtype)), requires_grad, device)
 
 
 def ones(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Ones of this shape, float32 by default. Source: torch.ones."""
-    return _made(np.ones(_shape(size), _float(dtype)), requires_grad)
+    return _made(np.ones(_shape(size), _float(dtype)), requires_grad, device)
 
 
 def empty(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """A Tensor of this shape whose values are whatever was in memory. Source: torch.empty."""
-    return _made(np.empty(_shape(size), _float(dtype)), requires_grad)
+    return _made(np.empty(_shape(size), _float(dtype)), requires_grad, device)
 
 
-def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """One value in this shape, in the value's own dtype by default. Source: torch.full."""
     shape = _shape((size,))
     found = dtypes.check(dtype) if dtype is not None else dtypes.result_type(_number(fill_value))
-    return _made(np.full(shape, dtypes.scalar(_number(fill_value), found), found), requires_grad)
+    return _made(np.full(shape, dtypes.scalar(_number(fill_value), found), found), requires_grad, device)
 
 
 def _number(x: Any) -> Any:
     return x.item() if hasattr(x, "item") else x
 
 
-def zeros_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Zeros of this shape and dtype. Source: torch.zeros_like."""
-    return _made(np.zeros(input.shape, input.dtype if dtype is None else dtypes.check(dtype)), requires_grad)
+    return _made(np.zeros(input.shape, input.dtype if dtype is None else dtypes.check(dtype)), requires_grad, device)
 
 
-def ones_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def ones_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Ones of this shape and dtype. Source: torch.ones_like."""
-    return _made(np.ones(input.shape, input.dtype if dtype is None else dtypes.check(dtype)), requires_grad)
+    return _made(np.ones(input.shape, input.dtype if dtype is None else dtypes.check(dtype)), requires_grad, device)
 
 
-def empty_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def empty_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """A Tensor of this shape and dtype whose values are whatever was in memory. Source: torch.empty_like."""
-    return _made(np.empty(input.shape, input.dtype if dtype is None else dtypes.check(dtype)), requires_grad)
+    return _made(np.empty(input.shape, input.dtype if dtype is None else dtypes.check(dtype)), requires_grad, device)
 
 
-def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def full_like(
+    input: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Tensor:
     """One value in this shape and dtype. Source: torch.full_like."""
     found = input.dtype if dtype is None else dtypes.check(dtype)
-    return _made(np.full(input.shape, dtypes.scalar(_number(fill_value), found), found), requires_grad)
+    return _made(np.full(input.shape, dtypes.scalar(_number(fill_value), found), found), requires_grad, device)
 
 
-def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def arange(
+    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Tensor:
     """start, start + step, ... below end (0 to start with one argument); int64 for ints. Source: torch.arange."""
     if end is None:
         start, end = 0, start
@@ -99,17 +111,19 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, req
         raise RuntimeError(f"arange({start}, {end}, {step}): the step does not lead from start to end")
     found = dtypes.check(dtype) if dtype is not None else dtypes.result_type(start, end, step)
     n = math.ceil((end - start) / step)
-    return _made((start + np.arange(n) * step).astype(found), requires_grad)
+    return _made((start + np.arange(n) * step).astype(found), requires_grad, device)
 
 
-def linspace(start: float, end: float, steps: int, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def linspace(
+    start: float, end: float, steps: int, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Tensor:
     """So many values from start to end, both included, evenly spaced. Source: torch.linspace."""
-    return _made(np.linspace(start, end, steps, dtype=_float(dtype)), requires_grad)
+    return _made(np.linspace(start, end, steps, dtype=_float(dtype)), requires_grad, device)
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Ones on the diagonal of an (n, m) matrix, else zeros. Source: torch.eye."""
-    return _made(np.eye(n, m, dtype=_float(dtype)), requires_grad)
+    return _made(np.eye(n, m, dtype=_float(dtype)), requires_grad, device)
 
 
 # --------------------------------------------------------------------------------------------------- random
@@ -119,29 +133,43 @@ def _generator(generator: Any) -> _random.Generator:
     return _random.default_generator if generator is None else generator
 
 
-def randn(*size: Any, generator: Any = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def randn(
+    *size: Any, generator: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Tensor:
     """Standard normal values of this shape: torch's numbers for the same seed. Source: torch.randn."""
-    return _made(_generator(generator).normal(_shape(size), _float(dtype)), requires_grad)
+    return _made(_generator(generator).normal(_shape(size), _float(dtype)), requires_grad, device)
 
 
-def rand(*size: Any, generator: Any = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def rand(
+    *size: Any, generator: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Tensor:
     """Values uniform on [0, 1): torch's numbers for the same seed. Source: torch.rand."""
-    return _made(_generator(generator).rand(_shape(size), _float(dtype)), requires_grad)
+    return _made(_generator(generator).rand(_shape(size), _float(dtype)), requires_grad, device)
 
 
-def randint(low: int, high: Any = None, size: Any = None, *, generator: Any = None, dtype: Any = None) -> Tensor:
+def randint(
+    low: Any = 0,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
     """Integers uniform on [low, high) (or [0, low)): torch's for the same seed. Source: torch.randint."""
     if size is None:
         low, high, size = 0, low, high
     elif high is None:
         low, high = 0, low
     array = _generator(generator).randint(low, high, _shape((size,)))
-    return wrap(array if dtype is None else array.astype(dtypes.check(dtype)))
+    return _made(array if dtype is None else array.astype(dtypes.check(dtype)), requires_grad, device)
 
 
-def randperm(n: int, *, generator: Any = None) -> Tensor:
+def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Tensor:
     """0 .. n-1 in random order: torch's for the same seed. Source: torch.randperm."""
-    return wrap(_generator(generator).randperm(n))
+    array = _generator(generator).randperm(n)
+    return _made(array if dtype is None else array.astype(dtypes.check(dtype)), False, device)
 
 
 def multinomial(input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+dtype = np.dtype  # torch.dtype: what all of these are
+
 float32 = float_ = np.dtype(np.float32)
 float64 = double = np.dtype(np.float64)
 int8 = np.dtype(np.int8)

@@ -64,6 +64,15 @@ class no_grad(_Mode):
     mode = False
 
 
+class inference_mode(no_grad):
+    """no_grad by torch's other name; inference_mode(False) records. What is made in it may be used in a graph later."""
+
+    def __new__(cls, mode: Any = True) -> Any:
+        if not isinstance(mode, bool):
+            return super().__new__(cls, mode)
+        return super().__new__(cls) if mode else enable_grad()
+
+
 class enable_grad(_Mode):
     """Ops are recorded inside, also within no_grad: `with enable_grad():` or `@enable_grad()`."""
 
@@ -319,7 +328,7 @@ def _fit(node: Node, gradient: Any, shape: tuple[int, ...]) -> Any:
     lead = len(wide) - len(shape)
     if lead < 0 or any([have != n and n != 1 for n, have in zip(shape, wide[lead:])]):  # noqa: B905
         raise RuntimeError(
-            f"{node.op.__name__} returned a gradient of shape {wide} for an input of shape {shape}: "
+            f"{node.op.__name__} returned a gradient of shape {wide} for an input of shape {tuple(shape)}: "
             "a gradient has its input's shape, or one that broadcasting made from it"
         )
     if type(gradient) is np.ndarray:
@@ -335,7 +344,7 @@ def _hooked(extra: Extra, gradient: Any, create_graph: bool) -> Any:
         if result is not None:
             if getattr(result, "shape", None) != given.shape:
                 shape = getattr(result, "shape", type(result).__name__)
-                raise RuntimeError(f"a hook returned {shape} in place of a gradient of shape {given.shape}")
+                raise RuntimeError(f"a hook returned {shape} in place of a gradient of shape {given.array.shape}")
             gradient = result if create_graph else result.array
     return gradient
 

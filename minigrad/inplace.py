@@ -35,7 +35,8 @@ def update(tensor: Tensor, how: str, compute: Callable[[Tensor], Tensor]) -> Ten
     result = compute(before)
     if result.shape != tensor.shape:
         raise RuntimeError(
-            f"{how}: a Tensor of shape {tensor.shape} cannot hold the result of shape {result.shape} in place; use the "
+            f"{how}: a Tensor of shape {tensor.array.shape} cannot hold the result of shape {result.array.shape} in "
+            "place; use the "
             "op that returns a new Tensor"
         )
     if dtypes.category(result.dtype) > dtypes.category(tensor.dtype):
@@ -59,7 +60,8 @@ def write(tensor: Tensor, values: Any, how: str, index: Any = ...) -> None:
             tensor.array = tensor.array.copy()
     if not tensor.array.flags.writeable:
         raise RuntimeError(
-            f"{how}: this Tensor of shape {tensor.shape} cannot be written to, its memory is read-only or several "
+            f"{how}: this Tensor of shape {tensor.array.shape} cannot be written to, its memory is read-only or "
+            "several "
             "elements share one place (expand): use clone() first"
         )
     tensor.array[index] = values
@@ -77,7 +79,8 @@ def _refuse_leaf(tensor: Tensor, how: str) -> None:
     if what:
         name = f" {tensor.name!r}" if tensor.name else ""
         raise RuntimeError(
-            f"{how}: {what}{name} of shape {tensor.shape} that requires grad is being changed in place. Its gradient "
+            f"{how}: {what}{name} of shape {tensor.array.shape} that requires grad is being changed in place. Its "
+            "gradient "
             "would be lost: do it under no_grad() (an update), or use the op that returns a new Tensor"
         )
 

@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from . import dtypes, functions as F, ops
+import numpy as np
+
+from . import creation, devices, dtypes, fill, functions as F, ops
 from .functions.elementwise import operand
 from .inplace import update
+from .names import ALIASES, missing
 from .record import apply, apply_binary, apply_unary
 from .tensor import Tensor
 
@@ -89,151 +92,24 @@ for _name, _plain in {"sub": _sub, "pow": _pow}.items():
 for _name, _op in COMPARISONS.items():
     setattr(Tensor, f"__{_name}__", _operator(_op))
 
-METHODS = [
-    "abs",
-    "add",
-    "all",
-    "allclose",
-    "amax",
-    "amin",
-    "any",
-    "argmax",
-    "argmin",
-    "bitwise_and",
-    "bitwise_not",
-    "bitwise_or",
-    "bitwise_xor",
-    "bmm",
-    "ceil",
-    "chunk",
-    "clamp",
-    "clone",
-    "cos",
-    "cumsum",
-    "div",
-    "dot",
-    "eq",
-    "equal",
-    "exp",
-    "expand",
-    "expand_as",
-    "expm1",
-    "flatten",
-    "flip",
-    "floor",
-    "floor_divide",
-    "gather",
-    "ge",
-    "gt",
-    "index_add",
-    "index_select",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "le",
-    "log",
-    "log10",
-    "log1p",
-    "log2",
-    "log_softmax",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "logical_xor",
-    "logsumexp",
-    "lt",
-    "masked_fill",
-    "matmul",
-    "max",
-    "maximum",
-    "mean",
-    "median",
-    "min",
-    "minimum",
-    "mm",
-    "movedim",
-    "mul",
-    "mv",
-    "ne",
-    "neg",
-    "nonzero",
-    "norm",
-    "outer",
-    "permute",
-    "pow",
-    "prod",
-    "ravel",
-    "reciprocal",
-    "relu",
-    "remainder",
-    "repeat",
-    "reshape",
-    "roll",
-    "round",
-    "rsqrt",
-    "scatter",
-    "scatter_add",
-    "sigmoid",
-    "sign",
-    "sin",
-    "softmax",
-    "split",
-    "sqrt",
-    "square",
-    "squeeze",
-    "std",
-    "sub",
-    "sum",
-    "t",
-    "tanh",
-    "tile",
-    "to",
-    "transpose",
-    "tril",
-    "triu",
-    "unbind",
-    "unsqueeze",
-    "var",
-    "view",
-    "view_as",
-]
+METHODS = """
+    abs add all allclose amax amin any argmax argmin argsort bincount bitwise_and bitwise_not bitwise_or bitwise_xor
+    bmm ceil chunk clamp clone cos cumsum div dot eq equal erf exp expand expand_as expm1 flatten flip floor
+    floor_divide gather ge gt histc histogram index_add index_select isfinite isinf isnan le log log10 log1p log2
+    log_softmax logical_and logical_not logical_or logical_xor logsumexp lt masked_fill matmul max maximum mean
+    median min minimum mm movedim mul mv ne neg nonzero norm outer permute pow prod ravel reciprocal relu remainder
+    repeat reshape roll round rsqrt scatter scatter_add sigmoid sign sin softmax sort split sqrt square squeeze std
+    sub sum t tanh tile to topk transpose tril triu unbind unfold unique unsqueeze var view view_as
+""".split()  # noqa: SIM905
 for _name in METHODS:
     setattr(Tensor, _name, getattr(F, _name))
+for _name, _of in ALIASES.items():
+    setattr(Tensor, _name, getattr(F, _of))
 
-IN_PLACE = [
-    "abs",
-    "add",
-    "ceil",
-    "clamp",
-    "cos",
-    "div",
-    "exp",
-    "expm1",
-    "floor",
-    "index_add",
-    "log",
-    "log1p",
-    "masked_fill",
-    "mul",
-    "neg",
-    "pow",
-    "reciprocal",
-    "relu",
-    "remainder",
-    "round",
-    "rsqrt",
-    "scatter",
-    "scatter_add",
-    "sigmoid",
-    "sign",
-    "sin",
-    "sqrt",
-    "square",
-    "sub",
-    "tanh",
-    "tril",
-    "triu",
-]
+IN_PLACE = """
+    abs add ceil clamp cos div exp expm1 floor index_add log log1p masked_fill mul neg pow reciprocal relu remainder
+    round rsqrt scatter scatter_add sigmoid sign sin sqrt square sub tanh tril triu
+""".split()  # noqa: SIM905
 
 
 def _in_place(name: str) -> Callable[..., Tensor]:
@@ -298,6 +174,38 @@ def _swapaxes(self: Tensor, axis0: int, axis1: int) -> Tensor:
     return F.transpose(self, axis0, axis1)
 
 
+def _contains(self: Tensor, x: Any) -> bool:
+    """Whether some element equals x, a number or a Tensor that broadcasts. RuntimeError for anything else."""
+    if not isinstance(x, (Tensor, bool, int, float, np.generic)):
+        raise RuntimeError(f"`in` of a Tensor takes a Tensor or a number, got {type(x).__name__} {x!r}")
+    return bool((self.array == (x.array if isinstance(x, Tensor) else x)).any())
+
+
+def _detach(self: Tensor) -> Tensor:
+    """Make this Tensor a leaf without a graph, in place. RuntimeError for a view, which would follow its base."""
+    if self._view is not None and isinstance(self._view.chain, list):
+        raise RuntimeError("detach_ of a view: its gradient belongs to the Tensor it is a view of; use detach()")
+    self._node, self._requires_grad = None, False
+    return self
+
+
+def _stride(self: Tensor, dim: int | None = None) -> Any:
+    """How many elements memory moves on a step along each dimension, or along one."""
+    found = tuple([n // self.array.itemsize for n in self.array.strides])
+    return found if dim is None else found[F.one_dim(dim, self.ndim)]
+
+
+def _dlpack(self: Tensor, **options: Any) -> Any:
+    """The memory for another library, by the DLPack protocol. BufferError if this requires grad."""
+    if self.requires_grad:
+        raise BufferError("this Tensor requires grad, which DLPack cannot carry: use .detach()")
+    return self._shared().__dlpack__(**options)
+
+
+def _getattr(self: Tensor, name: str) -> Any:
+    raise missing("minigrad's Tensor", name, dir(type(self)))
+
+
 def _array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
     from .numpy_api import ufunc as of
 
@@ -314,6 +222,10 @@ OTHERS: dict[str, Any] = {
     "__getitem__": F.getitem,
     "__setitem__": F.setitem,
     "__iter__": _iter,
+    "__contains__": _contains,
+    "__getattr__": _getattr,
+    "__dlpack__": _dlpack,
+    "__dlpack_device__": lambda self: self._shared().__dlpack_device__(),
     "__neg__": F.neg,
     "__pos__": lambda self: self,
     "__abs__": F.abs,
@@ -331,12 +243,34 @@ OTHERS: dict[str, Any] = {
     "nelement": lambda self: self.array.size,
     "element_size": lambda self: self.dtype.itemsize,
     "is_contiguous": lambda self: self.array.flags.c_contiguous,
+    "itemsize": property(lambda self: self.dtype.itemsize),
+    "nbytes": property(lambda self: self.array.nbytes),
+    "device": property(lambda self: devices.CPU),
+    "is_cuda": property(lambda self: False),
+    "stride": _stride,
+    "data_ptr": lambda self: self._shared().ctypes.data,
+    "detach_": _detach,
+    "where": lambda self, condition, other: F.where(condition, self, other),
+    "multinomial": creation.multinomial,
+    "normal_": fill.normal_,
+    "uniform_": fill.uniform_,
+    "exponential_": fill.exponential_,
+    "bernoulli_": fill.bernoulli_,
+    "random_": fill.random_,
+    "new_zeros": fill.new_zeros,
+    "new_ones": fill.new_ones,
+    "new_empty": fill.new_empty,
+    "new_full": fill.new_full,
+    "new_tensor": fill.new_tensor,
     "is_floating_point": lambda self: self.dtype.kind == "f",
     "contiguous": _contiguous,
     "swapaxes": _swapaxes,
     "astype": _astype,
     "type": _type,
-    "cpu": lambda self: self,
+    "cpu": lambda self, **memory_format: self,
+    "cuda": lambda self, device=None, **options: devices.check(f"cuda{'' if device is None else ':' + str(device)}"),
+    "short": _cast(dtypes.int16),
+    "char": _cast(dtypes.int8),
     "float": _cast(dtypes.float32),
     "double": _cast(dtypes.float64),
     "int": _cast(dtypes.int32),

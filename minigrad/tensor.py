@@ -15,6 +15,7 @@ import numpy as np
 from .convert import to_array
 from .graph import Engine, Extra, Handle, Node, _recording
 from .printing import format_tensor
+from .size import Size
 
 if TYPE_CHECKING:
     from .vocabulary import Vocabulary
@@ -56,8 +57,8 @@ class Tensor(Vocabulary):
     # ------------------------------------------------------------------------------- what it is
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        return self.array.shape
+    def shape(self) -> Size:
+        return Size(self.array.shape)
 
     @property
     def dtype(self) -> np.dtype:
@@ -134,8 +135,8 @@ class Tensor(Vocabulary):
     @grad.setter
     def grad(self, grad: Tensor | None) -> None:
         if grad is not None and (not isinstance(grad, Tensor) or grad.shape != self.shape):
-            got = f"shape {grad.shape}" if isinstance(grad, Tensor) else type(grad).__name__
-            raise RuntimeError(f".grad is None or a Tensor of shape {self.shape}, got {got}")
+            got = f"shape {grad.array.shape}" if isinstance(grad, Tensor) else type(grad).__name__
+            raise RuntimeError(f".grad is None or a Tensor of shape {self.array.shape}, got {got}")
         self._grad = grad
 
     @property
@@ -222,7 +223,9 @@ class Tensor(Vocabulary):
     def item(self) -> Any:
         """The one element as a Python number. Raises RuntimeError if there are more or fewer."""
         if self.array.size != 1:
-            raise RuntimeError(f"item() needs one element, this Tensor of shape {self.shape} has {self.array.size}")
+            raise RuntimeError(
+                f"item() needs one element, this Tensor of shape {self.array.shape} has {self.array.size}"
+            )
         return self.array.item()
 
     def tolist(self) -> Any:
@@ -237,7 +240,7 @@ class Tensor(Vocabulary):
 
     def __bool__(self) -> bool:
         if self.array.size != 1:
-            raise RuntimeError(f"the truth of a Tensor of shape {self.shape} is ambiguous: use .any() or .all()")
+            raise RuntimeError(f"the truth of a Tensor of shape {self.array.shape} is ambiguous: use .any() or .all()")
         return bool(self.array.item())
 
     def __int__(self) -> int:
@@ -255,9 +258,6 @@ class Tensor(Vocabulary):
         if not self.array.ndim:
             raise TypeError("len() of a 0-d Tensor")
         return self.array.shape[0]
-
-    def __contains__(self, x: Any) -> bool:
-        return bool((self.array == (x.array if isinstance(x, Tensor) else x)).any())
 
     def __reduce__(self) -> Any:
         if self._node is not None:
@@ -325,7 +325,7 @@ def changed(tensor: Tensor, how: str) -> None:
     """Tell the nodes that kept this memory that it was changed in place."""
     base = tensor._view.base if tensor._view is not None else tensor
     if base._watch is not None:
-        base._watch.append(f"{how} on a Tensor of shape {tensor.shape}")
+        base._watch.append(f"{how} on a Tensor of shape {tensor.array.shape}")
         base._watch = None
 
 

@@ -58,6 +58,9 @@ class Vocabulary:
     def __getitem__(self, index: Any) -> Tensor: ...
     def __setitem__(self, index: Any, value: Any) -> None: ...
     def __iter__(self) -> Iterator[Tensor]: ...
+    def __contains__(self, x: Any) -> builtins.bool: ...
+    def __dlpack__(self, **options: Any) -> Any: ...
+    def __dlpack_device__(self) -> tuple[builtins.int, builtins.int]: ...
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any: ...
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any: ...
 
@@ -226,3 +229,48 @@ class Vocabulary:
     type_as: Method
     copy: Method
     broadcast_to: Method
+    absolute: Method
+    argsort: Method
+    bernoulli_: Method
+    bincount: Method
+    char: Method
+    clip: Method
+    cuda: Callable[..., Any]
+    data_ptr: Callable[[], builtins.int]
+    detach_: Method
+    device: Any
+    divide: Method
+    erf: Method
+    exponential_: Method
+    greater: Method
+    greater_equal: Method
+    histc: Method
+    histogram: Callable[..., Any]
+    is_cuda: builtins.bool
+    itemsize: builtins.int
+    less: Method
+    less_equal: Method
+    moveaxis: Method
+    multinomial: Method
+    multiply: Method
+    nbytes: builtins.int
+    negative: Method
+    new_empty: Method
+    new_full: Method
+    new_ones: Method
+    new_tensor: Method
+    new_zeros: Method
+    normal_: Method
+    not_equal: Method
+    random_: Method
+    short: Method
+    sort: Callable[..., Any]
+    stride: Callable[..., Any]
+    subtract: Method
+    swapdims: Method
+    topk: Callable[..., Any]
+    true_divide: Method
+    unfold: Method
+    uniform_: Method
+    unique: Callable[..., Any]
+    where: Method

@@ -19,6 +19,7 @@ from .elementwise import (
     div as div,
     eq as eq,
     equal as equal,
+    erf as erf,
     exp as exp,
     expm1 as expm1,
     floor as floor,
@@ -81,6 +82,16 @@ from .linalg import (
     mm as mm,
     mv as mv,
     outer as outer,
+    tensordot as tensordot,
+)
+from .order import (
+    argsort as argsort,
+    bincount as bincount,
+    histc as histc,
+    histogram as histogram,
+    sort as sort,
+    topk as topk,
+    unique as unique,
 )
 from .reduce import (
     all as all,
@@ -129,6 +140,7 @@ from .shape import (
     tril as tril,
     triu as triu,
     unbind as unbind,
+    unfold as unfold,
     unsqueeze as unsqueeze,
     view as view,
     view_as as view_as,

@@ -31,7 +31,7 @@ def _index(op: type[ops.Op], x: Tensor, index: tuple[Any, ...]) -> Tensor:
     try:
         return apply(op, x, index=index)
     except IndexError as error:
-        raise IndexError(f"indexing a Tensor of shape {x.shape}: {error}") from None
+        raise IndexError(f"indexing a Tensor of shape {x.array.shape}: {error}") from None
 
 
 def plan(x: Tensor, index: Any) -> tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]:
@@ -113,11 +113,11 @@ def setitem(tensor: Tensor, index: Any, value: Any) -> None:
     try:
         target = tensor.array[found].shape
     except IndexError as error:
-        raise IndexError(f"indexing a Tensor of shape {tensor.shape}: {error}") from None
+        raise IndexError(f"indexing a Tensor of shape {tensor.array.shape}: {error}") from None
     while value.ndim > len(target) and value.shape[0] == 1:
         value = value.squeeze(0)
     if np.broadcast_shapes(target, value.shape) != target if _fits(target, value.shape) else True:
-        raise RuntimeError(f"a value of shape {value.shape} cannot be put where index gives shape {target}")
+        raise RuntimeError(f"a value of shape {value.array.shape} cannot be put where index gives shape {target}")
     if not _recording.get() or not (tensor.requires_grad or value.requires_grad):
         _refuse = _recording.get() and tensor._view is not None
         if not _refuse or not tensor._view.base._requires_grad:  # type: ignore[union-attr]
@@ -147,10 +147,12 @@ def _grid(x: Tensor, dim: int, index: Any, name: str) -> tuple[Any, ...]:
     at = one_dim(dim, x.ndim)
     if array.ndim != x.ndim:
         raise RuntimeError(
-            f"{name}: the index has shape {array.shape}, the Tensor {x.shape}: they need as many dimensions"
+            f"{name}: the index has shape {array.shape}, the Tensor {x.array.shape}: they need as many dimensions"
         )
     if any(i != at and array.shape[i] > x.shape[i] for i in range(x.ndim)):
-        raise RuntimeError(f"{name}: an index of shape {array.shape} is larger than the Tensor of shape {x.shape}")
+        raise RuntimeError(
+            f"{name}: an index of shape {array.shape} is larger than the Tensor of shape {x.array.shape}"
+        )
     _in_range(array, x.shape[at] if x.ndim else 1, name, at, RuntimeError)
     return ops.grid(array, at) if x.ndim else ()
 
@@ -189,7 +191,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
     _same_dtype(x, source, "index_add")
     if source.shape != want:
         raise RuntimeError(
-            f"index_add: source has shape {source.shape}, for x {x.shape} and this index it must be {want}"
+            f"index_add: source has shape {source.array.shape}, for x {x.array.shape} and this index it must be {want}"
         )
     return apply(ops.IndexAdd, x, source if alpha == 1 else source * alpha, index=rows)
 
@@ -204,7 +206,7 @@ def _part(src: Any, shape: tuple[int, ...], name: str) -> Any:
     if not isinstance(src, Tensor):
         return src
     if src.ndim != len(shape) or any(have < need for have, need in zip(src.shape, shape, strict=True)):
-        raise RuntimeError(f"{name}: src of shape {src.shape} is smaller than the index of shape {shape}")
+        raise RuntimeError(f"{name}: src of shape {src.array.shape} is smaller than the index of shape {shape}")
     return src if src.shape == shape else src[tuple([slice(n) for n in shape])]
 
 

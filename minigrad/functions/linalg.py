@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .. import ops
 from ..record import apply
 from ..tensor import Tensor
 from .elementwise import as_tensor
+from .reduce import one_dim
+from .shape import permute
 
 
 def matmul(input: Any, other: Any) -> Tensor:
@@ -17,10 +20,13 @@ def matmul(input: Any, other: Any) -> Tensor:
     """
     A, B = as_tensor(input, "matmul"), as_tensor(other, "matmul")
     if not A.array.ndim or not B.array.ndim:
-        raise RuntimeError(f"matmul of shapes {A.shape} and {B.shape}: a 0-d Tensor has no product of this kind, use *")
+        raise RuntimeError(
+            f"matmul of shapes {A.array.shape} and {B.array.shape}: a 0-d Tensor has no product of this kind, use *"
+        )
     if A.array.shape[-1] != B.array.shape[-2 if B.array.ndim > 1 else 0]:
         raise RuntimeError(
-            f"matmul: shapes {A.shape} and {B.shape} do not go together: {A.shape[-1]} columns of the first meet "
+            f"matmul: shapes {A.array.shape} and {B.array.shape} do not go together: {A.shape[-1]} columns of the "
+            "first meet "
             f"{B.shape[-2 if B.ndim > 1 else 0]} rows of the second"
         )
     if A.array.dtype is not B.array.dtype:
@@ -32,7 +38,8 @@ def _of_dims(A: Any, B: Any, dims: tuple[int, int], name: str) -> Tensor:
     A, B = as_tensor(A, name), as_tensor(B, name)
     if (A.ndim, B.ndim) != dims:
         raise RuntimeError(
-            f"{name} needs Tensors of {dims[0]} and {dims[1]} dimensions, got shapes {A.shape} and {B.shape}"
+            f"{name} needs Tensors of {dims[0]} and {dims[1]} dimensions, got shapes {A.array.shape} and "
+            f"{B.array.shape}"
         )
     return matmul(A, B)
 
@@ -61,8 +68,35 @@ def outer(input: Any, vec2: Any) -> Tensor:
     """Y[i, j] = x[i] * z[j] of two vectors. Source: torch.outer."""
     x, z = as_tensor(input, "outer"), as_tensor(vec2, "outer")
     if x.ndim != 1 or z.ndim != 1:
-        raise RuntimeError(f"outer needs two vectors, got shapes {x.shape} and {z.shape}")
+        raise RuntimeError(f"outer needs two vectors, got shapes {x.array.shape} and {z.array.shape}")
     return x[:, None] * z
+
+
+def tensordot(a: Any, b: Any, dims: Any = 2) -> Tensor:
+    """C = the sum of products over pairs of dimensions: dims=n the last n of a and the first n of b, or two lists.
+
+    RuntimeError for dims that do not pair up. Source: torch.tensordot.
+    """
+    A, B = as_tensor(a, "tensordot"), as_tensor(b, "tensordot")
+    dims = dims.tolist() if isinstance(dims, Tensor) else dims
+    if hasattr(dims, "__index__"):
+        n = dims.__index__()
+        if not 0 <= n <= min(A.ndim, B.ndim):
+            raise RuntimeError(f"tensordot of {A.array.shape} and {B.array.shape}: dims={n} is more than they have")
+        dims = (range(A.ndim - n, A.ndim), range(n))
+    ours, theirs = ([one_dim(d, x.ndim) for d in some] for some, x in zip(dims, (A, B), strict=True))
+    if len(ours) != len(theirs) or [A.shape[d] for d in ours] != [B.shape[d] for d in theirs]:
+        raise RuntimeError(
+            f"tensordot of {A.array.shape} and {B.array.shape}: dims {ours} and {theirs} do not pair up, their sizes "
+            "must be equal"
+        )
+    left = [d for d in range(A.ndim) if d not in ours]
+    right = [d for d in range(B.ndim) if d not in theirs]
+    shape = [A.shape[d] for d in left] + [B.shape[d] for d in right]
+    inner = math.prod([A.shape[d] for d in ours])
+    rows = permute(A, left + ours).reshape(math.prod(shape[: len(left)]), inner)
+    columns = permute(B, theirs + right).reshape(inner, math.prod(shape[len(left) :]))
+    return matmul(rows, columns).reshape(shape)
 
 
 def einsum(equation: str, *operands: Any) -> Tensor:
@@ -91,7 +125,8 @@ def _explicit(equation: str, xs: list[Tensor]) -> str:
         extra = x.ndim - named
         if extra < 0 or (extra and "..." not in term):
             raise RuntimeError(
-                f"einsum {equation!r}: operand {i} of shape {x.shape} has {x.ndim} dimensions, {term!r} names {named}"
+                f"einsum {equation!r}: operand {i} of shape {x.array.shape} has {x.ndim} dimensions, {term!r} names "
+                f"{named}"
             )
         most = max(most, extra)
         terms[i] = term.replace("...", "".join(spare[-extra:]) if extra else "")
@@ -107,7 +142,7 @@ def _explicit(equation: str, xs: list[Tensor]) -> str:
             if sizes.setdefault(letter, n) != n:
                 if letter in ellipsis or 1 in (n, sizes[letter]):
                     raise RuntimeError(
-                        f"einsum {equation!r}: operand {i} of shape {x.shape} has size {n} where "
+                        f"einsum {equation!r}: operand {i} of shape {x.array.shape} has size {n} where "
                         f"another has {sizes[letter]}; sizes are not broadcast here, expand() first"
                     )
                 raise RuntimeError(f"einsum {equation!r}: {letter!r} has size {sizes[letter]} and, in operand {i}, {n}")

@@ -8,19 +8,13 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any, NamedTuple
+from typing import Any
 
 from .. import dtypes, ops
 from ..record import apply, run
 from ..tensor import Tensor, wrap
+from . import results
 from .elementwise import as_tensor
-
-
-class ValuesIndices(NamedTuple):
-    """What max(dim) and min(dim) return: the values, and where along the dimension they stood (int64)."""
-
-    values: Tensor
-    indices: Tensor
 
 
 def one_dim(dim: Any, ndim: int) -> int:
@@ -159,23 +153,25 @@ def _extreme(input: Any, dim: Any, keepdim: bool, axis: Any, rules: tuple[type[o
     if dim is None:
         _need_some(x, None, rules[2].__name__.lower())
         return apply(rules[0], x)
-    found = one_dim(dim, x.array.ndim)
+    found, both = one_dim(dim, x.array.ndim), results.max if rules[2] is ops.Maximum else results.min
     if x.array.ndim == 0:
-        return ValuesIndices(apply(rules[0], x), Tensor(0))
+        return both(apply(rules[0], x), Tensor(0))
     _need_some(x, found, rules[2].__name__.lower())
     values, (indices,) = run(rules[1], (x,), {"dim": found, "keepdim": keepdim})
-    return ValuesIndices(values, wrap(indices))
+    return both(values, wrap(indices))
 
 
 def _need_some(x: Tensor, dim: Any, name: str) -> None:
     """An empty set has no largest element: RuntimeError without dim, IndexError with one, as torch."""
     if dim is None and not x.array.size:
         raise RuntimeError(
-            f"{name} of a Tensor of shape {x.shape}: there is no element to choose; give a dim that is not empty"
+            f"{name} of a Tensor of shape {x.array.shape}: there is no element to choose; give a dim that is not empty"
         )
     for d in () if dim is None else dim if isinstance(dim, tuple) else (dim,):
         if x.array.ndim and not x.shape[d]:
-            raise IndexError(f"{name}: dimension {d} of shape {x.shape} has size 0, there is no element to choose")
+            raise IndexError(
+                f"{name}: dimension {d} of shape {x.array.shape} has size 0, there is no element to choose"
+            )
 
 
 def amax(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Tensor:
@@ -217,7 +213,7 @@ def _arg(op: type[ops.Op], input: Any, dim: Any, keepdim: bool) -> Tensor:
     _need_numbers(x, op.__name__.lower())
     found = None if dim is None or (not x.array.ndim and one_dim(dim, 0) == 0) else one_dim(dim, x.array.ndim)
     if found is None and not x.array.size:
-        raise IndexError(f"{op.__name__.lower()} of a Tensor of shape {x.shape}: there is no element to choose")
+        raise IndexError(f"{op.__name__.lower()} of a Tensor of shape {x.array.shape}: there is no element to choose")
     _need_some(x, found, op.__name__.lower())
     return apply(op, x, dim=found, keepdim=keepdim)
 

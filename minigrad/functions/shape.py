@@ -47,7 +47,7 @@ def view(input: Tensor, *shape: Any) -> Tensor:
             input.array.view().shape = found  # numpy refuses where it would have to copy
         except AttributeError:
             raise RuntimeError(
-                f"view of shape {found} of this Tensor of shape {input.shape} would need a copy: use reshape"
+                f"view of shape {found} of this Tensor of shape {input.array.shape} would need a copy: use reshape"
             ) from None
     return apply(ops.View, input, shape=found)
 
@@ -111,14 +111,14 @@ def t(input: Any) -> Tensor:
     """y = x transposed, for at most two dimensions. Source: torch.t."""
     x = as_tensor(input, "t")
     if x.ndim > 2:
-        raise RuntimeError(f"t() needs at most 2 dimensions, got shape {x.shape}: use transpose or permute")
+        raise RuntimeError(f"t() needs at most 2 dimensions, got shape {x.array.shape}: use transpose or permute")
     return apply(ops.SwapAxes, x, dim0=0, dim1=1) if x.ndim == 2 else x
 
 
 def mT(input: Tensor) -> Tensor:
     """y = x with its last two dimensions exchanged."""
     if input.ndim < 2:
-        raise RuntimeError(f".mT needs at least 2 dimensions, got shape {input.shape}")
+        raise RuntimeError(f".mT needs at least 2 dimensions, got shape {input.array.shape}")
     return apply(ops.SwapAxes, input, dim0=input.ndim - 2, dim1=input.ndim - 1)
 
 
@@ -127,7 +127,7 @@ def permute(input: Any, *dims: Any) -> Tensor:
     x = as_tensor(input, "permute")
     order = tuple([one_dim(d, x.ndim) for d in sizes(dims)]) if dims != ((),) else ()
     if sorted(order) != list(range(x.ndim)):
-        raise RuntimeError(f"permute{tuple(order)} of shape {x.shape}: name each of its {x.ndim} dimensions once")
+        raise RuntimeError(f"permute{tuple(order)} of shape {x.array.shape}: name each of its {x.ndim} dimensions once")
     return apply(ops.Permute, x, dims=order)
 
 
@@ -147,7 +147,8 @@ def expand(input: Any, *shape: Any) -> Tensor:
     full = tuple([x.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(wanted)])
     if lead < 0 or any(n < 0 for n in full) or any(x.shape[i] not in (1, full[i + lead]) for i in range(x.ndim)):
         raise RuntimeError(
-            f"a Tensor of shape {x.shape} cannot be expanded to {wanted}: from the right, sizes must be equal or 1"
+            f"a Tensor of shape {x.array.shape} cannot be expanded to {wanted}: from the right, sizes must be equal or "
+            "1"
         )
     return apply(ops.Expand, x, shape=full)
 
@@ -167,7 +168,7 @@ def repeat(input: Any, *repeats: Any) -> Tensor:
     x, times = as_tensor(input, "repeat"), sizes(repeats)
     lead = len(times) - x.ndim
     if lead < 0:
-        raise RuntimeError(f"repeat{times} of shape {x.shape}: give at least one number a dimension")
+        raise RuntimeError(f"repeat{times} of shape {x.array.shape}: give at least one number a dimension")
     shape = (1,) * lead + x.shape
     wide = expand(
         reshape(x, [n for size in shape for n in (1, size)]),
@@ -215,13 +216,13 @@ def triu(input: Any, diagonal: int = 0) -> Tensor:
 def _matrix(input: Any, name: str) -> Tensor:
     x = as_tensor(input, name)
     if x.ndim < 2:
-        raise RuntimeError(f"{name} needs at least 2 dimensions, got shape {x.shape}")
+        raise RuntimeError(f"{name} needs at least 2 dimensions, got shape {x.array.shape}")
     return x
 
 
 def _several(tensors: Any, name: str) -> list[Tensor]:
     if isinstance(tensors, Tensor):
-        raise TypeError(f"{name} takes a list or tuple of Tensors, got one Tensor of shape {tensors.shape}")
+        raise TypeError(f"{name} takes a list or tuple of Tensors, got one Tensor of shape {tensors.array.shape}")
     found = [as_tensor(x, name) for x in tensors]
     if not found:
         raise RuntimeError(f"{name} needs at least one Tensor")
@@ -246,7 +247,7 @@ def stack(tensors: Sequence[Any], dim: int = 0, *, axis: Any = None) -> Tensor:
     xs = _several(tensors, "stack")
     shapes = {x.shape for x in xs}
     if len(shapes) > 1:
-        raise RuntimeError(f"stack needs Tensors of one shape, got {', '.join(map(str, sorted(shapes)))}")
+        raise RuntimeError(f"stack needs Tensors of one shape, got {', '.join(str(tuple(s)) for s in sorted(shapes))}")
     return apply(ops.Stack, *xs, dim=one_dim(dim if axis is None else axis, xs[0].ndim + 1))
 
 
@@ -265,7 +266,9 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Tenso
     else:
         lengths = list(split_size_or_sections)
         if sum(lengths) != n or min(lengths, default=0) < 0:
-            raise RuntimeError(f"split sizes {lengths} do not add up to the {n} of dimension {dim} of shape {x.shape}")
+            raise RuntimeError(
+                f"split sizes {lengths} do not add up to the {n} of dimension {dim} of shape {x.array.shape}"
+            )
     starts = [0]
     for length in lengths:
         starts.append(starts[-1] + length)
@@ -279,6 +282,20 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     x = as_tensor(input, "chunk")
     n = x.shape[one_dim(dim, x.ndim)] if x.ndim else 0
     return split(x, max(-(-n // chunks), 1), dim) if n else split(x, [0] * chunks, dim)
+
+
+def unfold(input: Any, dimension: int, size: int, step: int) -> Tensor:
+    """y = all windows of this size along a dimension, step apart: (..., windows, ..., size), a view.
+
+    RuntimeError for a size larger than the dimension and a step below 1. Source: torch.Tensor.unfold.
+    """
+    x = as_tensor(input, "unfold")
+    at, n = one_dim(dimension, x.ndim), x.shape[dimension] if x.ndim else 1
+    if not 0 <= size <= n:
+        raise RuntimeError(f"unfold: maximum size for Tensor at dimension {at} is {n} but size is {size}")
+    if step < 1:
+        raise RuntimeError(f"unfold: step is {step} but must be > 0")
+    return apply(ops.Unfold, x, dim=at, size=size, step=step) if x.ndim else reshape(x, 1)[:size]
 
 
 def unbind(input: Any, dim: int = 0) -> tuple[Tensor, ...]:

@@ -7,7 +7,7 @@ Source: https://docs.pytorch.org/docs/stable/nn.functional.html
 
 from __future__ import annotations
 
-import warnings
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import functions as _f, ops, random as _random
 from ..functions import (
+    flatten as flatten,
     log_softmax as log_softmax,
     one_hot as one_hot,
     relu as relu,
@@ -26,217 +27,15 @@ from ..functions.elementwise import as_tensor
 from ..inplace import write
 from ..record import apply, run
 from ..tensor import Tensor, wrap
-
-REDUCTIONS = ("mean", "sum", "none")
-
-
-# --------------------------------------------------------------------------------------------------- losses
-
-
-def cross_entropy(
-    input: Any,
-    target: Any,
-    weight: Any = None,
-    size_average: bool | None = None,
-    ignore_index: int = -100,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-) -> Tensor:
-    """loss = -mean(log_softmax(input)[i, target[i]]), from logits that need not be normalised.
-
-    input (n, classes), (n, classes, d1, ...) or (classes,). target: the classes, int64 or uint8, (n,), (n, d1, ...) or
-    (); or their probabilities, floats in input's shape, which may require grad. weight (classes,): how much each class
-    counts; "mean" divides by the weights of the targets. Rows whose target is ignore_index count for nothing.
-    label_smoothing: that share of the target is spread over all classes. The result is 0-d, or for
-    reduction="none" one loss a row. With n = 0, or all rows ignored, the mean is nan.
-    RuntimeError for dtypes and shapes that do not go together, ValueError for the batch size and a reduction that is
-    not there, IndexError for a class out of range (it names the row).
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.cross_entropy.html
-    """
-    x, target = as_tensor(input, "cross_entropy"), as_tensor(target, "cross_entropy")
-    reduction = _reduction(reduction, size_average, reduce)
-    logits, classes = x.array, target.array
-    plain = logits.ndim == 2 and classes.ndim == 1 and weight is None and not label_smoothing
-    # As unsigned numbers the negative classes are large: one look for both bounds, and for ignore_index.
-    if (
-        plain
-        and logits.dtype.kind == "f"
-        and classes.dtype == np.int64
-        and 0 < len(classes) == len(logits)
-        and np.maximum.reduce(classes.view(np.uint64)) < logits.shape[1]
-        and (ignore_index < 0 or ignore_index not in classes)
-    ):
-        return apply(ops.CrossEntropy, x, target=classes, reduction=reduction)
-    if logits.dtype.kind != "f":
-        raise RuntimeError(f"cross_entropy needs float logits, got {x.dtype}: call .float() on the input first")
-    if not logits.ndim:
-        raise RuntimeError("cross_entropy needs logits of shape (n, classes) or (classes,), got a 0-d Tensor")
-    if not 0 <= label_smoothing <= 1:
-        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-    dim = 1 if x.ndim > 1 else 0
-    if target.shape == x.shape:
-        return _probability_entropy(x, target, weight, ignore_index, reduction, label_smoothing, dim)
-    logprobs = _f.log_softmax(x, dim)
-    loss = nll_loss(logprobs, target, weight, ignore_index=ignore_index, reduction=reduction)
-    if not label_smoothing:
-        return loss
-    weight = None if weight is None else _class_weight(weight, x.shape[dim]).detach()
-    share = label_smoothing / x.shape[dim]
-    smooth = -_f.sum(logprobs if weight is None else logprobs * _along(weight, x.ndim, dim), dim)
-    labels, ignored = _labels(target, x.shape[dim], ignore_index)
-    smooth = _f.masked_fill(smooth, wrap(ignored), 0.0)
-    if reduction != "none":
-        smooth = _f.sum(smooth)
-    if reduction == "mean":
-        smooth = smooth / (_counts(labels, ignored, weight, x.dtype).sum())
-    return loss * (1 - label_smoothing) + smooth * share
-
-
-def _probability_entropy(
-    x: Tensor, target: Tensor, weight: Any, ignore_index: int, reduction: str, label_smoothing: float, dim: int
-) -> Tensor:
-    """loss = -sum(target * log_softmax(x)) a row: the target is a distribution."""
-    if target.dtype.kind != "f":
-        raise RuntimeError(
-            f"the target has the shape {target.shape} of the input, so it must hold class probabilities (floats), got "
-            f"{target.dtype}; class indices have shape {x.shape[:dim] + x.shape[dim + 1 :]}"
-        )
-    if ignore_index >= 0:
-        raise RuntimeError(f"ignore_index is not supported for floating point target, got {ignore_index}")
-    n_classes = x.shape[dim]
-    if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / n_classes
-    terms = target * _f.log_softmax(x, dim)
-    if weight is not None:
-        terms = terms * _along(_class_weight(weight, n_classes), x.ndim, dim)
-    if reduction == "none":
-        return -_f.sum(terms, dim)
-    loss = -_f.sum(terms)
-    return loss / x.dtype.type(x.array.size / n_classes) if reduction == "mean" else loss
-
-
-def nll_loss(
-    input: Any,
-    target: Any,
-    weight: Any = None,
-    size_average: bool | None = None,
-    ignore_index: int = -100,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """loss = -mean(input[i, target[i]]) of log probabilities. Shapes, arguments and errors as in cross_entropy.
-
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.nll_loss.html
-    """
-    x, target = as_tensor(input, "nll_loss"), as_tensor(target, "nll_loss")
-    reduction = _reduction(reduction, size_average, reduce)
-    if target.dtype not in (np.int64, np.uint8):
-        fix = f"; class probabilities have the input's shape {x.shape}" if target.dtype.kind == "f" else ""
-        raise RuntimeError(f"expected target dtype to be int64 or uint8, got {target.dtype}: convert with .long(){fix}")
-    dim = 1 if x.ndim > 1 else 0
-    if not x.ndim:
-        raise RuntimeError("nll_loss needs an input of shape (n, classes) or (classes,), got a 0-d Tensor")
-    if x.ndim == 1 and target.shape == (1,):
-        target = target.reshape(())
-    if dim and target.ndim and target.shape[0] != x.shape[0]:
-        raise ValueError(
-            f"Expected input batch_size ({x.shape[0]}) to match target batch_size ({target.shape[0]}): "
-            f"input {x.shape}, target {target.shape}"
-        )
-    if target.shape != (x.shape[:1] + x.shape[2:] if dim else ()):
-        want = x.shape[:1] + x.shape[2:] if dim else ()
-        raise RuntimeError(f"Expected target shape {want} for an input of shape {x.shape}, got {target.shape}")
-    n_classes = x.shape[dim]
-    labels, ignored = _labels(target, n_classes, ignore_index)
-    rows = x if x.ndim <= 2 else _f.movedim(x, 1, -1)
-    rows = rows.reshape(labels.size, n_classes)
-    losses = -apply(ops.Index, rows, index=(np.arange(labels.size), labels.reshape(-1))).reshape(labels.shape)
-    if weight is not None:
-        weight = _class_weight(weight, n_classes)
-        if weight.requires_grad:
-            raise RuntimeError("nll_loss has no gradient for weight: pass weight.detach()")
-        losses = losses * apply(ops.Index, weight, index=(labels,)).to(x.dtype)
-    if ignored.any():
-        losses = _f.masked_fill(losses, wrap(ignored), 0.0)
-    if reduction == "none":
-        return losses
-    total = _f.sum(losses)
-    return total / _counts(labels, ignored, weight, x.dtype).sum() if reduction == "mean" else total
-
-
-def _reduction(reduction: str, size_average: bool | None, reduce: bool | None) -> str:
-    """The reduction asked for, also in torch's old way of two bools; ValueError for an unknown one."""
-    if size_average is not None or reduce is not None:
-        message = "size_average and reduce are deprecated, use reduction='mean', 'sum' or 'none'"
-        warnings.warn(message, UserWarning, stacklevel=3)
-        reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"{reduction} is not a valid value for reduction: use one of {', '.join(REDUCTIONS)}")
-    return reduction
-
-
-def _labels(target: Tensor, n_classes: int, ignore_index: int) -> tuple[np.ndarray, np.ndarray]:
-    """The classes as int64 with 0 where ignored, and where that is. IndexError for one out of range."""
-    labels = np.asarray(target.array).astype(np.int64)
-    ignored = labels == ignore_index
-    wrong = ((labels < 0) | (labels >= n_classes)) & ~ignored
-    if wrong.any():
-        at = np.argwhere(wrong)[0].tolist()
-        where = f" in row {at[0] if len(at) == 1 else tuple(at)}" if at else ""
-        value, last = labels[tuple(at)], n_classes - 1
-        raise IndexError(f"Target {value}{where} is out of bounds: the input has {n_classes} classes, 0 to {last}")
-    labels[ignored] = 0
-    return labels, np.asarray(ignored)
-
-
-def _class_weight(weight: Any, n_classes: int) -> Tensor:
-    weight = as_tensor(weight, "the class weight")
-    if weight.shape != (n_classes,):
-        raise RuntimeError(f"weight needs shape ({n_classes},), one a class, got {weight.shape}")
-    return weight
-
-
-def _along(weight: Tensor, ndim: int, dim: int) -> Tensor:
-    """A vector shaped so that it lies along dimension dim of ndim."""
-    return weight.reshape([-1 if d == dim else 1 for d in range(ndim)])
-
-
-def _counts(labels: np.ndarray, ignored: np.ndarray, weight: Tensor | None, dtype: np.dtype) -> Any:
-    """How much each row counts in the mean: its class's weight or 1, and 0 where ignored."""
-    return np.where(ignored, 0, 1 if weight is None else weight.array[labels]).astype(dtype)
-
-
-def mse_loss(
-    input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
-) -> Tensor:
-    """loss = mean((input - target)**2), "mean", "sum" or "none"; warns where the shapes differ and are broadcast.
-
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.mse_loss.html
-    """
-    x, y = _pair(input, target, "mse_loss")
-    return _reduced(_f.square(x - y), _reduction(reduction, size_average, reduce))
-
-
-def l1_loss(
-    input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
-) -> Tensor:
-    """loss = mean(|input - target|). Source: torch.nn.functional.l1_loss."""
-    x, y = _pair(input, target, "l1_loss")
-    return _reduced(_f.abs(x - y), _reduction(reduction, size_average, reduce))
-
-
-def _pair(input: Any, target: Any, name: str) -> tuple[Tensor, Tensor]:
-    x, y = as_tensor(input, name), as_tensor(target, name)
-    if x.shape != y.shape:
-        message = f"{name}: the target has shape {y.shape}, the input {x.shape}: broadcast, which is rarely meant"
-        warnings.warn(message, UserWarning, stacklevel=3)
-    return x, y
-
-
-def _reduced(losses: Tensor, reduction: str) -> Tensor:
-    return _f.mean(losses) if reduction == "mean" else _f.sum(losses) if reduction == "sum" else losses
-
+from .losses import (
+    _along,
+    binary_cross_entropy as binary_cross_entropy,
+    binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
+    cross_entropy as cross_entropy,
+    l1_loss as l1_loss,
+    mse_loss as mse_loss,
+    nll_loss as nll_loss,
+)
 
 # --------------------------------------------------------------------------------------------------- layers
 
@@ -248,13 +47,17 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     """
     x, W = as_tensor(input, "linear"), as_tensor(weight, "linear")
     if not 1 <= W.array.ndim <= 2 or not x.array.ndim or x.array.shape[-1] != W.array.shape[-1]:
-        raise RuntimeError(f"linear: input {x.shape} and weight {W.shape} do not fit: they are (..., in) and (out, in)")
+        raise RuntimeError(
+            f"linear: input {x.array.shape} and weight {W.array.shape} do not fit: they are (..., in) and (out, in)"
+        )
     y = _f.matmul(x, _f.transpose(W, 0, 1) if W.array.ndim == 2 else W)
     if bias is None:
         return y
     bias = as_tensor(bias, "linear")
     if bias.array.shape != W.array.shape[:-1] and bias.array.size != 1:
-        raise RuntimeError(f"linear: bias {bias.shape} and weight {W.shape} do not fit: they are (out,) and (out, in)")
+        raise RuntimeError(
+            f"linear: bias {bias.array.shape} and weight {W.array.shape} do not fit: they are (out,) and (out, in)"
+        )
     return y + bias
 
 
@@ -270,7 +73,7 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor
     if index.dtype not in (np.int64, np.int32):
         raise RuntimeError(f"embedding needs indices of int64 or int32, got {rows.dtype}: convert with .long()")
     if W.array.ndim != 2:
-        raise RuntimeError(f"embedding needs a weight of shape (n, d), got {W.shape}")
+        raise RuntimeError(f"embedding needs a weight of shape (n, d), got {W.array.shape}")
     n = W.array.shape[0]
     if index.size and (index.min() < 0 or index.max() >= n):
         wrong = np.argwhere((index < 0) | (index >= n))[0].tolist()
@@ -307,7 +110,7 @@ def batch_norm(
     x = as_tensor(input, "batch_norm")
     array = x.array
     if array.ndim < 2:
-        raise IndexError(f"batch_norm needs an input of shape (n, features, ...), got {x.shape}")
+        raise IndexError(f"batch_norm needs an input of shape (n, features, ...), got {x.array.shape}")
     if array.dtype.kind != "f":
         raise RuntimeError(f"batch_norm needs floats, got {x.dtype}: call .float() on the input first")
     given = [None if t is None else as_tensor(t, "batch_norm") for t in (running_mean, running_var, weight, bias)]
@@ -329,7 +132,7 @@ def batch_norm(
         return y if shift is None else y + _along(shift, x.ndim, 1)
     if n <= max(correction, 1):
         least = max(correction, 1)
-        raise ValueError(f"Expected more than {least} value per channel when training, got input size {x.shape}")
+        raise ValueError(f"Expected more than {least} value per channel when training, got input size {x.array.shape}")
     settings = {"dim": dim, "eps": eps, "correction": correction}
     y, extras = run(ops.BatchNorm, (x, gain, shift), settings)
     if mean is not None and var is not None:
@@ -343,7 +146,9 @@ def batch_norm(
 def _misfit(name: str, t: Tensor, x: Tensor) -> None:
     if t.dtype is not x.dtype:
         raise RuntimeError(f"batch_norm: {name} is {t.dtype}, the input {x.dtype}: make them one dtype")
-    raise RuntimeError(f"{name} should contain {x.shape[1]} elements for input {x.shape}, not shape {t.shape}")
+    raise RuntimeError(
+        f"{name} should contain {x.shape[1]} elements for input {x.array.shape}, not shape {t.array.shape}"
+    )
 
 
 def layer_norm(
@@ -356,7 +161,7 @@ def layer_norm(
     x, last = as_tensor(input, "layer_norm"), tuple(normalized_shape)
     for what, t in (("input", x), ("weight", weight), ("bias", bias)):
         if t is not None and (t.shape[-len(last) :] if what == "input" else t.shape) != last:
-            raise RuntimeError(f"layer_norm over the shape {last}: the {what} has shape {t.shape}")
+            raise RuntimeError(f"layer_norm over the shape {last}: the {what} has shape {t.array.shape}")
     dim = tuple(range(-len(last), 0))
     diff = x - _f.mean(x, dim, keepdim=True)
     y = diff * (_f.mean(diff * diff, dim, keepdim=True) + eps) ** -0.5
@@ -380,3 +185,118 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
         return x * 0.0
     kept = _random.default_generator.bernoulli(1 - p, x.shape, x.dtype)
     return x * wrap(kept / x.dtype.type(1 - p))
+
+
+# --------------------------------------------------------------------------------------------- nonlinearities
+
+
+def gelu(input: Any, approximate: str = "none") -> Tensor:
+    """y = x * (the normal distribution's share below x); approximate="tanh": GPT-2's formula. See minigrad.ops.Gelu.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.gelu.html
+    """
+    if approximate not in ("none", "tanh"):
+        raise RuntimeError(f"approximate argument must be either none or tanh, got {approximate!r}")
+    x = as_tensor(input, "gelu")
+    if x.dtype.kind != "f":
+        raise RuntimeError(f"gelu needs floats, got {x.dtype}: call .float() on the input first")
+    return apply(ops.Gelu, x, tanh=approximate == "tanh")
+
+
+def silu(input: Any) -> Tensor:
+    """y = x * sigmoid(x). Source: torch.nn.functional.silu."""
+    x = as_tensor(input, "silu")
+    return x * sigmoid(x)
+
+
+def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
+    """y = x where x > 0, else negative_slope * x. Source: torch.nn.functional.leaky_relu."""
+    x = as_tensor(input, "leaky_relu")
+    return _f.where(x > 0, x, x * negative_slope)
+
+
+def elu(input: Any, alpha: float = 1.0) -> Tensor:
+    """y = x where x > 0, else alpha * (exp(x) - 1). Source: torch.nn.functional.elu."""
+    x = as_tensor(input, "elu")
+    return _f.where(x > 0, x, alpha * _f.expm1(_f.where(x > 0, 0.0, x)))
+
+
+def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """y = log(1 + exp(beta * x)) / beta, and x where beta * x > threshold. Source: torch.nn.functional.softplus."""
+    x = as_tensor(input, "softplus")
+    far = x * beta > threshold
+    return _f.where(far, x, _f.log1p(_f.exp(_f.where(far, 0.0, x * beta))) / beta)
+
+
+# ------------------------------------------------------------------------------------------------- arrangements
+
+
+def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """y = x with pad[0] elements of value before and pad[1] after along the last dimension, pad[2:4] the one before ...
+
+    A negative number takes elements away. RuntimeError for a pad of odd length or of more dimensions than x has;
+    NotImplementedError for a mode other than "constant". Source: torch.nn.functional.pad.
+    """
+    x, widths = as_tensor(input, "pad"), [int(n) for n in pad]
+    if mode != "constant":
+        raise NotImplementedError(f"pad: mode {mode!r} is not there, only 'constant'")
+    if len(widths) % 2 or len(widths) > 2 * x.ndim:
+        raise RuntimeError(f"pad: {widths} needs an even length of at most twice the {x.ndim} dimensions of the input")
+    for i in range(len(widths) // 2):
+        dim, (before, after) = x.ndim - 1 - i, widths[2 * i : 2 * i + 2]
+        n = x.shape[dim]
+        if n + before + after < 0:
+            raise RuntimeError(f"pad: {widths} takes more than the {n} elements of dimension {dim}")
+        x = x[(slice(None),) * dim + (slice(max(-before, 0), n - max(-after, 0)),)]
+        parts = [x]
+        for width, front in ((before, True), (after, False)):
+            if width > 0:
+                shape = (*x.shape[:dim], width, *x.shape[dim + 1 :])
+                edge = wrap(np.full(shape, 0 if value is None else value, x.dtype))
+                parts = [edge, *parts] if front else [*parts, edge]
+        x = _f.cat(parts, dim) if len(parts) > 1 else x
+    return x
+
+
+def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Tensor:
+    """y = x / max(norm(x, p), eps) along dim. Source: torch.nn.functional.normalize."""
+    x = as_tensor(input, "normalize")
+    return x / _f.clamp(_f.norm(x, p, dim, keepdim=True), eps)
+
+
+def scaled_dot_product_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """y = softmax(query @ key.T * scale) @ value: (..., t, d), (..., s, d), (..., s, e) -> (..., t, e).
+
+    scale: 1 / sqrt(d) by default. attn_mask: bool, False where a query may not see a key, or floats to add. is_causal:
+    query i sees keys 0 .. i; RuntimeError with a mask as well. dropout_p acts always, as in torch: pass 0 to evaluate.
+    A row that may see nothing gives 0.
+    Source: torch.nn.functional.scaled_dot_product_attention; Vaswani et al. 2017.
+    """
+    q, k, v = (as_tensor(x, "scaled_dot_product_attention") for x in (query, key, value))
+    scores = q @ _f.transpose(k, -2, -1) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
+    if is_causal:
+        if attn_mask is not None:
+            raise RuntimeError("scaled_dot_product_attention: is_causal=True and attn_mask exclude each other")
+        attn_mask = wrap(np.tri(q.shape[-2], k.shape[-2], dtype=bool))
+    if attn_mask is None:
+        weights = softmax(scores, -1)
+    else:
+        mask = as_tensor(attn_mask, "scaled_dot_product_attention")
+        scores = _f.masked_fill(scores, ~mask, -math.inf) if mask.dtype.kind == "b" else scores + mask
+        blind = wrap(np.asarray((scores.array == -math.inf).all(-1, keepdims=True)))
+        weights = _f.masked_fill(softmax(_f.masked_fill(scores, blind, 0.0), -1), blind, 0.0)
+    return (dropout(weights, dropout_p) if dropout_p else weights) @ v
+
+
+def __getattr__(name: str) -> Any:
+    from ..names import missing
+
+    raise missing("minigrad.nn.functional", name, globals())

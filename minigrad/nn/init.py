@@ -70,7 +70,7 @@ def ones_(tensor: Tensor) -> Tensor:
 def eye_(tensor: Tensor) -> Tensor:
     """Ones on the diagonal of a matrix, else zeros. ValueError for other than 2 dimensions."""
     if tensor.ndim != 2:
-        raise ValueError(f"Only tensors with 2 dimensions are supported, got shape {tensor.shape}")
+        raise ValueError(f"Only tensors with 2 dimensions are supported, got shape {tensor.array.shape}")
     write(tensor, np.eye(tensor.shape[0], tensor.shape[1]), "eye_")
     return tensor
 
@@ -114,7 +114,8 @@ def _fans(tensor: Tensor) -> tuple[int, int]:
     """How many inputs and outputs meet in a weight (out, in) or (out, in, kernel ...)."""
     if tensor.ndim < 2:
         raise ValueError(
-            f"Fan in and fan out can not be computed for tensor with fewer than 2 dimensions, got shape {tensor.shape}"
+            f"Fan in and fan out can not be computed for tensor with fewer than 2 dimensions, got shape "
+            f"{tensor.array.shape}"
         )
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field

@@ -316,7 +316,8 @@ class Module:
                 if array.dtype.kind not in "fiub":
                     wrong.append(f"{key} must be a Tensor or an array, got {type(value).__name__}.")
                 elif array.shape != tensor.shape:
-                    wrong.append(f"size mismatch for {key}: {array.shape} in the state_dict, {tensor.shape} here.")
+                    here = tensor.array.shape
+                    wrong.append(f"size mismatch for {key}: {array.shape} in the state_dict, {here} here.")
                 arrays[key] = array
         if wrong:
             raise RuntimeError("Error(s) in loading state_dict for " + "\n\t".join([type(self).__name__ + ":", *wrong]))

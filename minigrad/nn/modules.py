@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import creation, dtypes, functions as _f
 from ..tensor import Tensor
-from . import functional as F, init
+from . import functional as F, init, losses
 from .module import Module as Module, Parameter as Parameter
 
 
@@ -80,7 +80,7 @@ class Embedding(Module):
     def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None) -> Embedding:
         """An Embedding on given rows (n, d), shared; not trained if freeze."""
         if embeddings.ndim != 2:
-            raise ValueError(f"embeddings need shape (n, d), got {embeddings.shape}")
+            raise ValueError(f"embeddings need shape (n, d), got {embeddings.array.shape}")
         made = cls.__new__(cls)
         Module.__init__(made)
         made.num_embeddings, made.embedding_dim = embeddings.shape
@@ -242,6 +242,41 @@ class ReLU(Module):
         return F.relu(input)
 
 
+class GELU(Module):
+    """functional.gelu with its approximate kept."""
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        self.approximate = approximate
+
+    def forward(self, input: Any) -> Tensor:
+        return F.gelu(input, self.approximate)
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
+
+
+class SiLU(Module):
+    """y = x * sigmoid(x)"""
+
+    def forward(self, input: Any) -> Tensor:
+        return F.silu(input)
+
+
+class LeakyReLU(Module):
+    """y = x where x > 0, else negative_slope * x"""
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        super().__init__()
+        self.negative_slope = negative_slope
+
+    def forward(self, input: Any) -> Tensor:
+        return F.leaky_relu(input, self.negative_slope)
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope}"
+
+
 class Softmax(Module):
     """y = exp(x) / sum(exp(x)) along dim"""
 
@@ -311,7 +346,7 @@ class CrossEntropyLoss(Module):
         super().__init__()
         self.register_buffer("weight", weight)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
-        self.reduction = F._reduction(reduction, size_average, reduce)
+        self.reduction = losses._reduction(reduction, size_average, reduce)
 
     def forward(self, input: Any, target: Any) -> Tensor:
         return F.cross_entropy(
@@ -329,7 +364,51 @@ class MSELoss(Module):
 
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
         super().__init__()
-        self.reduction = F._reduction(reduction, size_average, reduce)
+        self.reduction = losses._reduction(reduction, size_average, reduce)
 
     def forward(self, input: Any, target: Any) -> Tensor:
         return F.mse_loss(input, target, reduction=self.reduction)
+
+
+class L1Loss(MSELoss):
+    """functional.l1_loss with its reduction kept."""
+
+    def forward(self, input: Any, target: Any) -> Tensor:
+        return F.l1_loss(input, target, reduction=self.reduction)
+
+
+class NLLLoss(CrossEntropyLoss):
+    """functional.nll_loss with its settings kept; weight is a buffer."""
+
+    def __init__(self, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean") -> None:
+        super().__init__(weight, ignore_index=ignore_index, reduction=reduction)
+
+    def forward(self, input: Any, target: Any) -> Tensor:
+        return F.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
+
+
+class BCELoss(Module):
+    """functional.binary_cross_entropy with its settings kept; weight is a buffer."""
+
+    def __init__(self, weight: Tensor | None = None, reduction: str = "mean") -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.reduction = losses._reduction(reduction, None, None)
+
+    def forward(self, input: Any, target: Any) -> Tensor:
+        return F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
+
+
+class BCEWithLogitsLoss(BCELoss):
+    """functional.binary_cross_entropy_with_logits with its settings kept; weight and pos_weight are buffers."""
+
+    def __init__(
+        self, weight: Tensor | None = None, reduction: str = "mean", pos_weight: Tensor | None = None
+    ) -> None:
+        super().__init__(weight, reduction)
+        self.register_buffer("pos_weight", pos_weight)
+
+    def forward(self, input: Any, target: Any) -> Tensor:
+        return F.binary_cross_entropy_with_logits(
+            input, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight
+        )

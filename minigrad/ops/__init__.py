@@ -8,6 +8,7 @@ from .linalg import *  # noqa: F403
 from .op import Op
 from .reduce import *  # noqa: F403
 from .shape import *  # noqa: F403
+from .special import *  # noqa: F403
 
 _classes = [x for x in list(globals().values()) if isinstance(x, type) and issubclass(x, Op) and x is not Op]
 ALL = {op.__name__: op for op in _classes}

@@ -133,6 +133,24 @@ class Gather(Op):
         return ScatterIndex.apply(dy, index=index, shape=x_shape)
 
 
+class Unfold(Op):
+    """y = the windows of x along a dimension, step apart, each as a last dimension of its own: a view
+
+    dx = the windows' gradients added up where they overlap.
+    """
+
+    view = True
+
+    def forward(x, *, dim, size, step):
+        windows = np.lib.stride_tricks.sliding_window_view(x, size, dim, writeable=x.flags.writeable)
+        return windows[(slice(None),) * dim + (slice(None, None, step),)]
+
+    def dx(dy, x_shape, dim, size, step):
+        n = math.prod(x_shape)
+        places = Unfold.forward(np.arange(n).reshape(x_shape), dim=dim, size=size, step=step)
+        return ScatterIndex.apply(dy, index=(np.ascontiguousarray(places),), shape=(n,)).reshape(x_shape)
+
+
 def grid(index, dim):
     """The tuple that picks x[i][index[i, j]] (for dim 1): index along dim, every other position as it stands."""
     n = index.ndim

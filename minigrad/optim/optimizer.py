@@ -63,13 +63,13 @@ class Optimizer:
                 raise TypeError(f"optimizer can only optimize Tensors, but parameter {i} is a {type(p).__name__}")
             if not p.is_leaf:
                 raise ValueError(
-                    f"can't optimize a non-leaf Tensor: parameter {i} of shape {p.shape} is the result of an op "
+                    f"can't optimize a non-leaf Tensor: parameter {i} of shape {p.array.shape} is the result of an op "
                     f"({p.grad_fn!r}); make it under no_grad() or detach() it, then requires_grad_()"
                 )
             if not p._shared().flags.writeable:
-                raise ValueError(f"parameter {i} of shape {p.shape} cannot be written to: clone() it first")
+                raise ValueError(f"parameter {i} of shape {p.array.shape} cannot be written to: clone() it first")
             if p in held:
-                raise ValueError(f"some parameters appear in more than one parameter group: {i}, shape {p.shape}")
+                raise ValueError(f"some parameters appear in more than one parameter group: {i}, shape {p.array.shape}")
         if len(set(group["params"])) < len(group["params"]):
             warnings.warn("optimizer contains a parameter group with duplicate parameters", UserWarning, stacklevel=3)
         self.check(group)
@@ -152,7 +152,9 @@ def _fitting(name: str, value: Any, i: Any, p: Tensor) -> Any:
         return deepcopy(value)
     array = np.array(value.array if isinstance(value, Tensor) else value, dtype=p.dtype)
     if array.shape != p.shape:
-        raise ValueError(f"{name} of parameter {i} has shape {array.shape} in the state dict, the parameter {p.shape}")
+        raise ValueError(
+            f"{name} of parameter {i} has shape {array.shape} in the state dict, the parameter {p.array.shape}"
+        )
     return wrap(array)
 
 

@@ -74,6 +74,10 @@ ELEMENTWISE = [
     Row("tanh", "Tanh", ANY, lambda m, x: m.tanh(x)),
     Row("sigmoid", "Sigmoid", ANY, lambda m, x: m.sigmoid(x)),
     Row("relu", "Relu", ANY, lambda m, x: m.relu(x)),
+    Row("erf", "Erf", ANY, lambda m, x: m.erf(x)),
+    Row("erf, far", "Erf", ANY, lambda m, x: m.erf(x * 3)),
+    Row("gelu", "Gelu", ANY, lambda m, x: layers(m).gelu(x)),
+    Row("gelu tanh", "Gelu", ANY, lambda m, x: layers(m).gelu(x, approximate="tanh"), "normal", 16),
     Row("sin", "Sin", ANY, lambda m, x: m.sin(x)),
     Row("cos", "Cos", ANY, lambda m, x: m.cos(x)),
     Row("clone", "Clone", ANY, lambda m, x: m.clone(x)),
@@ -215,6 +219,8 @@ REDUCE = [
     *[Row(f"norm p={p}", "Norm", SOME, lambda m, x, p=p: m.norm(x, p=p), "ties") for p in (float("inf"), -float("inf"))],
     *[Row(f"norm p={p} dim=-1", "Norm", LAST_DIM, lambda m, x, p=p: m.norm(x, p, -1, True), "normal", 64)
       for p in (0, 0.5, 1, 1.5, 3)],
+    *[Row(f"norm p={p} {q}", "Norm", SOME, lambda m, x, p=p: m.norm(x, p), "normal", 64) for p, q in ((4, "even"), (2.5, "between"))],
+    *[Row(f"norm p={p} dim=1", "Norm", each((3, 1), (2, 3, 4)), lambda m, x, p=p: m.norm(x, p, 1), "ties") for p in (float("inf"), -float("inf"))],
     Row("norm p=inf dim=0", "Norm", each((5,), (3, 1), (2, 3, 4)), lambda m, x: m.norm(x, float("inf"), 0)),
     *reductions("cumsum", "CumSum", "normal", (LAST_DIM, [dict(dim=0), dict(dim=-1)]), (CUBE, [dict(dim=1)])),
     Row("keywords of the methods", "Sum Mean Amax", CUBE[:1], lambda m, x: [x.sum(1), x.mean(-1, True), x.amax((0, 1)), x.std(1), x.var(0, False)]),
@@ -253,6 +259,7 @@ SHAPE = [
     Row("tile", "View Expand", each((), (3,), (2, 3)), lambda m, x: [m.tile(x, (2, 3)), m.tile(x, (2,))]),
     Row("flip", "Flip", CUBE, lambda m, x: [m.flip(x, (0,)), x.flip(-1, 0), x.flip((1,))]),
     Row("roll", "Roll", CUBE, lambda m, x: [m.roll(x, 2), m.roll(x, -1, 1), x.roll((1, 2), (0, -1))]),
+    Row("roll two by one", "Roll", CUBE, lambda m, x: x.roll((1, 1), (1, 2))),
     Row("tril", "Tril", MATRIX, lambda m, x: [m.tril(x), m.tril(x, 1), x.tril(-1)]),
     Row("triu", "Triu", MATRIX, lambda m, x: [m.triu(x), m.triu(x, 1), x.triu(-1)]),
     Row("cat", "Cat", [((2, 3), (4, 3)), ((5,), (1,)), ((2, 3), (0, 3)), ((2, 1, 2), (1, 1, 2))], lambda m, x, y: m.cat([x, y])),
@@ -263,11 +270,22 @@ SHAPE = [
     Row("split", "Split Part", each((5,), (4, 2), (0, 2)), lambda m, x: m.split(x, 2)),
     Row("split sections", "Split Part", each((2, 6), (0, 6)), lambda m, x: x.split([1, 0, 5], dim=-1)),
     Row("split, one part used", "Split Part", each((5,), (4, 2)), lambda m, x: m.split(x, 2)[1] * 3),
+    Row("split dim, some used", "Split Part", each((2, 5, 3)), lambda m, x: [(s := x.split(2, dim=1))[0], s[2] * 3]),
     Row("chunk", "Split Part", each((5,), (7, 2), (2,)), lambda m, x: m.chunk(x, 3)),
     Row("chunk dim", "Split Part", each((2, 5)), lambda m, x: x.chunk(2, dim=1)),
     Row("unbind", "Unbind Part", each((3,), (2, 3), (2, 0)), lambda m, x: m.unbind(x)),
     Row("unbind dim, some used", "Unbind Part", each((2, 3), (4, 2, 3)), lambda m, x: [(u := x.unbind(-1))[0], u[2] * u[0]]),
+    Row("unbind dim 1, some used", "Unbind Part", each((2, 3, 4)), lambda m, x: x.unbind(1)[1] * 3),
     Row("iteration", "Unbind Part", each((3,), (2, 3)), lambda m, x: [row * 2 for row in x]),
+    Row("unfold", "Unfold ScatterIndex", each((5,), (3, 7), (2, 5, 2)), lambda m, x: [x.unfold(-1, 2, 1), x.unfold(-1, 2, 3), x.unfold(0, 2, 2)]),
+    Row("unfold 0-d", "View", each(()), lambda m, x: x.unfold(0, 1, 1)),
+    Row("sort", "Gather", LAST_DIM, lambda m, x: [*m.sort(x), *x.sort(dim=-1, descending=True)]),
+    Row("sort dim", "Gather", CUBE, lambda m, x: [m.sort(x, 0).values, m.argsort(x, 1), *m.sort(x, 1, True)]),
+    Row("sort, ties", "Gather", each((9,), (4, 5)), lambda m, x: [*m.sort(x, stable=True), *m.sort(x, descending=True, stable=True)], "ties"),
+    Row("topk", "Gather", each((5,), (3, 4)), lambda m, x: [x.topk(3).values, x.topk(2, largest=False).values, m.topk(x, 1, 0).values]),
+    Row("topk 0-d", "Clone", each(()), lambda m, x: m.topk(x, 1)),
+    Row("unique", "", ANY, lambda m, x: m.unique(x.detach(), return_inverse=True, return_counts=True), "ties"),
+    Row("unique dim", "", each((4, 2), (5, 1)), lambda m, x: m.unique(x.detach(), return_inverse=True, return_counts=True, dim=0), "ties"),
     Row("views of views", "View SwapAxes Slice", each((2, 3, 4)), lambda m, x: x.transpose(0, 1)[1:].reshape(4, 4).t()[::2, 1]),
 ]  # fmt: skip
 
@@ -287,7 +305,7 @@ INDEXING = [
     Row("x[...]", "Slice", ANY, at(ELLIPSIS)),
     Row("x[None]", "Slice", ANY, at(None)),
     Row("x[()]", "Slice", each((), (3,)), lambda m, x: x[()] * 2),
-    Row("x[[0, 0, 2]]", "Index ScatterIndex", each((3,), (4, 3), (3, 0)), at([0, 0, 2])),
+    Row("x[[0, 0, 2]]", "Index ScatterIndex", each((3,), (4, 3), (3, 0), (3, 2, 2)), at([0, 0, 2])),
     Row("x[[]]", "Index ScatterIndex", each((3,), (4, 3)), lambda m, x: x[m.tensor([], dtype=m.int64)]),
     Row("x[-1, 0]", "Index ScatterIndex", each((3,), (4, 3)), at([-1, 0])),
     Row("C[Xb]", "Index ScatterIndex", TABLE, at([[0, 0, 1], [3, 1, 0]])),
@@ -334,6 +352,8 @@ LINALG = [
     Row("mv", "MatMul", PRODUCTS[1:2], lambda m, x, y: m.mv(x, y), "normal", 16),
     Row("bmm", "MatMul", PRODUCTS[8:9], lambda m, x, y: m.bmm(x, y), "normal", 16),
     Row("dot", "MatMul", [((3,), (3,)), ((0,), (0,)), ((1,), (1,))], lambda m, x, y: m.dot(x, y), "normal", 16),
+    Row("tensordot", "MatMul", [((2, 3, 4), (3, 4, 5)), ((3, 4), (3, 4)), ((0, 2, 3), (2, 3))], lambda m, x, y: m.tensordot(x, y), "normal", 16),
+    Row("tensordot dims", "MatMul", [((2, 3, 4), (4, 2, 5))], lambda m, x, y: [m.tensordot(x, y, dims=([0, 2], [1, 0])), m.tensordot(x, y, 1), m.tensordot(x, y, 0)], "normal", 16),
     Row("outer", "Mul", [((3,), (4,)), ((0,), (2,)), ((1,), (1,))], lambda m, x, y: m.outer(x, y)),
     *[
         Row(f"einsum {equation}", "Einsum", [shapes], lambda m, *xs, equation=equation: m.einsum(equation, *xs), "normal", 16)
@@ -353,6 +373,13 @@ def layers(m: Any) -> Any:
     return m.nn.functional
 
 
+def bessel(m: Any, x: Any, gain: Any, bias: Any) -> Any:
+    """The lecture's batch norm, which divides by n - 1: torch has it only step by step."""
+    if m.__name__ == "torch":
+        return gain * (x - x.mean(0)) * (x.var(0) + 1e-5) ** -0.5 + bias
+    return layers(m).batch_norm(x, None, None, gain, bias, training=True, correction=1)
+
+
 FUSED = [
     *[
         Row(f"cross_entropy {reduction}", "CrossEntropy", each((3, 5), (3, 1)),
@@ -362,6 +389,7 @@ FUSED = [
     Row("cross_entropy of large", "CrossEntropy", each((3, 5)), lambda m, x: layers(m).cross_entropy(x * 1e3, m.tensor([0, 4, 0]))),
     Row("batch_norm", "BatchNorm", [((5, 3), (3,), (3,)), ((4, 3, 2), (3,), (3,))],
         lambda m, x, gain, bias: layers(m).batch_norm(x, None, None, gain, bias, training=True), "normal", 64),
+    Row("batch_norm, Bessel's correction", "BatchNorm", [((5, 3), (3,), (3,))], bessel, "normal", 64),
     Row("batch_norm bare", "BatchNorm", each((5, 3), (4, 3, 2)),
         lambda m, x: layers(m).batch_norm(x, None, None, training=True, eps=1e-3), "normal", 64),
 ]  # fmt: skip
