@@ -110,8 +110,8 @@ def missing_keepdim(case: Case) -> Cause | None:
     for dims in _dims(len(shape)):
         dropped = tuple(n for d, n in enumerate(shape) if d not in dims)
         if all(shape[d] == 1 for d in dims) and mine.shape == dropped and _right(case, mine.reshape(shape)):
-            sums = f"a sum over dim {_args(dims)}"
-            text = f"right, but of shape {mine.shape}, not {shape}: keepdim=True is missing in {sums}"
+            sums = f"a sum over dim {_args(dims)} without keepdim=True"
+            text = f"right, but of shape {mine.shape}, not {shape}: as {sums} gives"
             return Cause("missing keepdim", text)
     return None
 

@@ -130,12 +130,12 @@ TABLE = [
 ]  # fmt: skip
 
 
-# Ops that only move, choose, compare or round off what they get, or do one operation that IEEE 754 rounds right: what they
-# give is exact, and so are their gradients, but for sums (see sum). Everything else must stand in a row above.
+# Ops that only move, choose, compare or round off what they get, or do one operation that IEEE 754 rounds right: what
+# they give is exact, and so are their gradients, but for sums (see sum). All others must stand in a row above.
 EXACT = """
     All Any Amax Amin ArgMax ArgMin MaxAll MaxDim MinAll MinDim Maximum Minimum Median Clamp Where Sign Neg Cast Clone
-    BitAnd BitNot BitOr BitXor Equal NotEqual Less LessEqual Greater GreaterEqual IsFinite IsInf IsNan LogicalAnd LogicalNot
-    LogicalOr LogicalXor Ceil Floor Round FloorDivide DivRound Add Sub Expand SumTo View Permute SwapAxes Flip Roll Tril
+    BitAnd BitNot BitOr BitXor Equal NotEqual Less LessEqual Greater GreaterEqual IsFinite IsInf IsNan LogicalAnd
+    LogicalNot LogicalOr LogicalXor Ceil Floor Round FloorDivide DivRound Add Sub Expand SumTo View Permute SwapAxes Flip Roll Tril
     Triu Cat Stack Split Unbind Part Slice Place Gather ScatterIndex SetItem PutFlat Unfold
 """.split()
 
