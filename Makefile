@@ -3,7 +3,7 @@
 PYTHON ?= python3
 STEPS ?= 200000
 
-.PHONY: help train test lint parity examples notebook mutants graph plots plots-docs clean
+.PHONY: help train test lint parity examples notebook mutants graph plots plots-docs browser page-assets clean
 .NOTPARALLEL:
 
 help:
@@ -19,6 +19,8 @@ help:
 	@echo "make graph   the graph of the last step of out/ (or of the first, before any training) as SVG and page, into out/"
 	@echo "make plots   losses, activations, gradients and updates of the run in out/, into out/plots/"
 	@echo "make plots-docs   train a short run and draw the README's plot from it"
+	@echo "make browser Debian's chromium, for the tests of the page (apt; without it they are skipped)"
+	@echo "make page-assets   build the page's script and style from viz/assets/src (needs node and npm)"
 	@echo "make clean   remove .venv, build files and caches; out/ stays"
 	@echo "PYTHON=...   the Python (3.11 or newer) that .venv is made with, now $(PYTHON)"
 
@@ -41,7 +43,7 @@ plots-docs: .venv/.train
 	@run=$$(mktemp -d) && trap 'rm -rf "$$run"' EXIT && \
 	.venv/bin/makemore train --steps 20000 --quiet --out "$$run" >/dev/null && \
 	.venv/bin/makemore plot --out "$$run" >/dev/null 2>&1 && \
-	cp "$$run/plots/update_to_data.svg" docs/update_to_data.svg && echo docs/update_to_data.svg
+	cp "$$run/plots/activations.svg" docs/activations.svg && echo docs/activations.svg
 
 test: lint
 	.venv/bin/python -m pytest -n 2
@@ -69,6 +71,18 @@ parity: .venv/.test
 
 notebook: .venv/.test
 	.venv/bin/python notebooks/refresh.py
+
+# Never fails: without a browser the tests that need one say so and are skipped.
+browser:
+	@if command -v chromium >/dev/null; then echo "chromium is there"; \
+	elif { [ "$$(id -u)" = 0 ] || command -v sudo >/dev/null; } && command -v apt-get >/dev/null \
+	    && as=$$([ "$$(id -u)" = 0 ] || echo "sudo -n") && $$as apt-get update -qq \
+	    && DEBIAN_FRONTEND=noninteractive $$as apt-get install -y -qq --no-install-recommends chromium fonts-liberation >/dev/null; \
+	then echo "chromium is installed"; \
+	else echo "chromium could not be installed: the browser tests of the page will be skipped"; fi
+
+page-assets:
+	cd viz/assets && npm ci --ignore-scripts --no-audit --no-fund --silent && npm run --silent build
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -61,6 +61,8 @@ def run(m: Any, row: Row, arrays: list[np.ndarray]) -> dict[str, list[Any]]:
     grad = m.autograd.grad
     first = grad(roots, inputs, above, create_graph=True, allow_unused=True)
     found["first"] = list(first)
+    # Rules run on plain arrays where nothing records them: once more so, since that is what training does.
+    found["unrecorded"] = found["first"] if m is torch else list(grad(roots, inputs, above, True, allow_unused=True))
     weights = [
         None if g is None else leaf(m, rng.standard_normal(tuple(g.shape)).astype(dtype_of(g)), False) for g in first
     ]

@@ -11,12 +11,20 @@ import pytest
 import torch
 
 import minigrad as mg
+from minigrad import ops
 
 from .harness import compare, run
 from .table import Row
 
 nan, inf = float("nan"), float("inf")
 OFF = "ignore:.*degrees of freedom"
+
+
+def index_add_row(m: Any, x: Any, v: Any) -> Any:
+    if m is torch:
+        return x.index_add(0, m.tensor([1, 1, 2]), v.expand(3, 2))
+    return ops.IndexAdd.apply(x, v, index=(np.array([1, 1, 2]),))
+
 
 # (what, call, the inputs as nested lists): all inputs float64 leaves.
 EDGES: list[tuple[Any, ...]] = [
@@ -42,6 +50,7 @@ EDGES: list[tuple[Any, ...]] = [
     ("relu", lambda m, x: m.relu(x), [0, -0.0, nan, inf, -inf, 1e-320]),
     ("clamp at bounds, nan", lambda m, x: m.clamp(x, -1, 1), [-1, 1, nan, inf, -inf, 0]),
     ("clamp one bound", lambda m, x: [m.clamp(x, min=0), m.clamp(x, max=0)], [0, nan, inf, -inf]),
+    ("clamp in all orders", lambda m, x, lo, hi: m.clamp(x, lo, hi), *np.meshgrid(*[[0.0, 1.0, 2.0, nan]] * 3)),
     ("clamp nan bound", lambda m, x, lo: m.clamp(x, min=lo), [0, 1, nan], [nan, 1, 0]),
     ("abs at 0", lambda m, x: m.abs(x), [0, -0.0, inf, nan]),
     ("sqrt at 0", lambda m, x: m.sqrt(x), [0, -0.0, inf, -1, nan]),
@@ -66,7 +75,7 @@ EDGES: list[tuple[Any, ...]] = [
     ("std of one row constant", lambda m, x: m.std(x, 1), [[2, 2, 2], [1, 2, 4]]),
     ("var with nan, inf", lambda m, x: m.var(x, 1), [[1, nan, 2], [1, inf, 2], [1, 2, 4]]),
     *[(f"norm at 0, p={p}", lambda m, x, p=p: m.norm(x, p), [0, 0]) for p in (1, 2, 3, 1.5, 0.5, inf, -inf)],
-    *[(f"norm with a 0, p={p}", lambda m, x, p=p: m.norm(x, p), [0, 4, -3]) for p in (1, 2, 3, 1.5, inf, -inf)],
+    *[(f"norm with a 0, p={p}", lambda m, x, p=p: m.norm(x, p), [0, 4, -3]) for p in (0.5, 1, 2, 2.5, 3, 1.5, inf, -inf)],
     *[(f"norm with inf and nan, p={p}", lambda m, x, p=p: m.norm(x, p, 1), [[1, inf], [1, nan]]) for p in (1, 2, 3, inf)],
     ("sqrt of a sum of squares at 0", lambda m, x: (x**2).sum().sqrt(), [0, 0]),
     ("inf-norm tie", lambda m, x: m.norm(x, inf), [-3, 3]),
@@ -85,6 +94,11 @@ EDGES: list[tuple[Any, ...]] = [
     ("masked_fill nan", lambda m, x: m.masked_fill(x, m.isnan(x), 0.0), [nan, 4]),
     ("cumsum nan", lambda m, x: m.cumsum(x, 0), [1, nan, 2]),
     ("matmul with nan and inf", lambda m, x, y: x @ y, [[1, nan], [inf, 2]], [[1, 0], [0, 1]]),
+    ("einsum with nan and inf", lambda m, x, y: m.einsum("ij,jk->ik", x, y), [[1, nan], [inf, 2]], [[1, 0], [0, 1]]),
+    ("the same output twice", lambda m, x: [y := x * x, y], [1, 2]),
+    # rules as a rule of one's own may call them: MaxDim of a number, IndexAdd of a row to many
+    ("MaxDim of 0-d", lambda m, x: m.max(x, 0)[0] if m is torch else ops.MaxDim.apply(x, dim=0), 3),
+    ("IndexAdd of one row", index_add_row, [[1, 2], [3, 4], [5, 6]], [7, 8]),
     ("empty", lambda m, x: [x.sum(), m.prod(x), x.mean(), m.logsumexp(x, 0), m.norm(x)], []),
     ("empty var", lambda m, x: [m.var(x), m.std(x, correction=0)], []),
     ("amax of (0, 3)", lambda m, x: [m.amax(x, 1), *m.max(x, 1)], np.zeros((0, 3))),
@@ -251,6 +265,16 @@ def test_gradients_keep_shape_and_dtype() -> None:
         assert x.grad.dtype == m.float32
         assert (tuple(s.grad.shape), tuple(one.grad.shape)) == ((), (1,))
         assert unused.grad is None
+
+
+def test_a_leaf_given_other_data_keeps_the_gradient_of_what_went_in() -> None:
+    """torch mixes the two here: of x * x * x it takes one product of the old data and one of the new."""
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    y = (x * x).sum()
+    x.data = mg.tensor([10.0, 20.0])
+    (gradient,) = mg.grad(y, x, create_graph=True)
+    assert gradient.tolist() == [2.0, 4.0]
+    assert mg.grad(gradient.sum(), x)[0].tolist() == [2.0, 2.0]
 
 
 def test_retain_graph_accumulates() -> None:
