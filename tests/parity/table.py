@@ -74,6 +74,11 @@ ELEMENTWISE = [
     Row("tanh", "Tanh", ANY, lambda m, x: m.tanh(x)),
     Row("sigmoid", "Sigmoid", ANY, lambda m, x: m.sigmoid(x)),
     Row("relu", "Relu", ANY, lambda m, x: m.relu(x)),
+    Row("erf", "Erf", ANY, lambda m, x: m.erf(x)),
+    Row("erf, far", "Erf", ANY, lambda m, x: m.erf(x * 3)),
+    # At inf torch's float32 vector code says nan and its scalar code inf: no row of 5, so test_special_values leaves it out.
+    Row("gelu", "Gelu", each((), (1,), (6,), (2, 3, 4), (0,)), lambda m, x: layers(m).gelu(x)),
+    Row("gelu tanh", "Gelu", ANY, lambda m, x: layers(m).gelu(x, approximate="tanh"), "normal", 16),
     Row("sin", "Sin", ANY, lambda m, x: m.sin(x)),
     Row("cos", "Cos", ANY, lambda m, x: m.cos(x)),
     Row("clone", "Clone", ANY, lambda m, x: m.clone(x)),
@@ -273,6 +278,15 @@ SHAPE = [
     Row("unbind dim, some used", "Unbind Part", each((2, 3), (4, 2, 3)), lambda m, x: [(u := x.unbind(-1))[0], u[2] * u[0]]),
     Row("unbind dim 1, some used", "Unbind Part", each((2, 3, 4)), lambda m, x: x.unbind(1)[1] * 3),
     Row("iteration", "Unbind Part", each((3,), (2, 3)), lambda m, x: [row * 2 for row in x]),
+    Row("unfold", "Unfold ScatterIndex", each((5,), (3, 7), (2, 5, 2)), lambda m, x: [x.unfold(-1, 2, 1), x.unfold(-1, 2, 3), x.unfold(0, 2, 2)]),
+    Row("unfold 0-d", "View", each(()), lambda m, x: x.unfold(0, 1, 1)),
+    Row("sort", "Gather", LAST_DIM, lambda m, x: [*m.sort(x), *x.sort(dim=-1, descending=True)]),
+    Row("sort dim", "Gather", CUBE, lambda m, x: [m.sort(x, 0).values, m.argsort(x, 1), *m.sort(x, 1, True)]),
+    Row("sort, ties", "Gather", each((9,), (4, 5)), lambda m, x: [*m.sort(x, stable=True), *m.sort(x, descending=True, stable=True)], "ties"),
+    Row("topk", "Gather", each((5,), (3, 4)), lambda m, x: [x.topk(3).values, x.topk(2, largest=False).values, m.topk(x, 1, 0).values]),
+    Row("topk 0-d", "Clone", each(()), lambda m, x: m.topk(x, 1)),
+    Row("unique", "", ANY, lambda m, x: m.unique(x.detach(), return_inverse=True, return_counts=True), "ties"),
+    Row("unique dim", "", each((4, 2), (5, 1)), lambda m, x: m.unique(x.detach(), return_inverse=True, return_counts=True, dim=0), "ties"),
     Row("views of views", "View SwapAxes Slice", each((2, 3, 4)), lambda m, x: x.transpose(0, 1)[1:].reshape(4, 4).t()[::2, 1]),
 ]  # fmt: skip
 
@@ -339,6 +353,8 @@ LINALG = [
     Row("mv", "MatMul", PRODUCTS[1:2], lambda m, x, y: m.mv(x, y), "normal", 16),
     Row("bmm", "MatMul", PRODUCTS[8:9], lambda m, x, y: m.bmm(x, y), "normal", 16),
     Row("dot", "MatMul", [((3,), (3,)), ((0,), (0,)), ((1,), (1,))], lambda m, x, y: m.dot(x, y), "normal", 16),
+    Row("tensordot", "MatMul", [((2, 3, 4), (3, 4, 5)), ((3, 4), (3, 4)), ((0, 2, 3), (2, 3))], lambda m, x, y: m.tensordot(x, y), "normal", 16),
+    Row("tensordot dims", "MatMul", [((2, 3, 4), (4, 2, 5))], lambda m, x, y: [m.tensordot(x, y, dims=([0, 2], [1, 0])), m.tensordot(x, y, 1), m.tensordot(x, y, 0)], "normal", 16),
     Row("outer", "Mul", [((3,), (4,)), ((0,), (2,)), ((1,), (1,))], lambda m, x, y: m.outer(x, y)),
     *[
         Row(f"einsum {equation}", "Einsum", [shapes], lambda m, *xs, equation=equation: m.einsum(equation, *xs), "normal", 16)
