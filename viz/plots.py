@@ -339,8 +339,10 @@ def _histogram(ax: Any, array: NDArray[np.float64], bins: int, color: str) -> No
     from matplotlib.ticker import MaxNLocator
 
     low, high = float(array.min()), float(array.max())
-    if high - low <= 1e-9 * max(abs(low), abs(high)):  # all the same: bins that thin would have no width
-        low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+    size = max(abs(low), abs(high))
+    if high - low <= max(1e-9 * size, 1e-300):  # all the same: bins that thin would have no width
+        pad = size / 2 if size > 1e-300 else 0.5
+        low, high = low - pad, high + pad
     counts, edges = np.histogram(array, bins, (low, high))
     ax.stairs(counts, edges, fill=True, color=color, alpha=0.3)
     ax.stairs(counts, edges, color=color, lw=1.2)
