@@ -1,7 +1,8 @@
-"""Looking at a graph: `viz.render(loss, "graph.svg", names=locals())`."""
+"""Looking at a graph: `viz.render(loss, "graph.svg", names=locals())`, or `viz.page(loss, "graph.html", ...)`."""
 
 from . import plots
 from .dot import RenderError
+from .page import Snapshot, page, snapshot
 from .picture import Picture, render
 
-__all__ = ["Picture", "RenderError", "plots", "render"]
+__all__ = ["Picture", "RenderError", "Snapshot", "page", "plots", "render", "snapshot"]
