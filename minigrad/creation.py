@@ -162,7 +162,11 @@ def randint(
         low, high, size = 0, low, high
     elif high is None:
         low, high = 0, low
-    array = _generator(generator).randint(low, high, _shape((size,)))
+    if type(size) is not tuple or len(size) != 1 or type(size[0]) is not int:
+        size = _shape((size,))
+    array = _generator(generator).randint(low, high, size)
+    if dtype is None and not requires_grad and device is None:
+        return wrap(array)
     return _made(array if dtype is None else array.astype(dtypes.check(dtype)), requires_grad, device)
 
 
@@ -184,4 +188,6 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any 
         if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
             raise TypeError("normal with numbers for mean and std needs a size")
         size = np.broadcast_shapes(getattr(mean, "shape", ()), getattr(std, "shape", ()))
+    elif not isinstance(mean, Tensor) and not isinstance(std, Tensor):
+        return wrap(_generator(generator).normal(_shape((size,)), _float(dtype), mean, std))  # one rounding, as torch
     return randn(size, generator=generator, dtype=dtype) * std + mean

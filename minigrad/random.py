@@ -183,6 +183,10 @@ class Generator:
         1 draw each, and 2 (high word first) from a range of 2**28 on; older torch began that at 2**32.
         RuntimeError where low >= high or `dtype` cannot hold the range; ValueError outside int64.
         """
+        # A batch's indices, at once: the checks below would take longer than the draw.
+        plain = dtype is np.int64 and low == 0 and type(high) is int and 0 < high < 2**28
+        if plain and type(shape) is tuple and len(shape) == 1 and type(n := shape[0]) is int and n >= 0:
+            return (self._draw(n) % np.uint32(high)).astype(np.int64)
         shape, dtype = _shape(shape), np.dtype(dtype)
         low, high = operator.index(low), operator.index(high)
         if low < -(2**63) or high >= 2**63:
