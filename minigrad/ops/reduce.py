@@ -165,7 +165,7 @@ class MaxAll(Op):
         return np.maximum.reduce(x, axis=None)
 
     def dx(dm, m, x):
-        return shared(dm, (x == m) | ((x != x) & (m != m)), x.shape, None)
+        return shared(dm, (x == m) | (x != x), x.shape, None)  # a nan in x makes m nan
 
 
 class MinAll(Op):
@@ -177,7 +177,7 @@ class MinAll(Op):
         return np.minimum.reduce(x, axis=None)
 
     def dx(dm, m, x):
-        return shared(dm, (x == m) | ((x != x) & (m != m)), x.shape, None)
+        return shared(dm, (x == m) | (x != x), x.shape, None)  # a nan in x makes m nan
 
 
 class Median(Op):
@@ -193,7 +193,7 @@ class Median(Op):
         return np.partition(flat, middle)[middle]
 
     def dx(dm, m, x):
-        return shared(dm, (x == m) | ((x != x) & (m != m)), x.shape, None)
+        return shared(dm, (x == m) | (x != x), x.shape, None)  # a nan in x makes m nan
 
 
 def shared(dm, mask, x_shape, dim):
