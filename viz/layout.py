@@ -178,22 +178,23 @@ def _edge(graph: Trace, op: Op, source: str, i: int, points: list[Point], texts:
     mark = ""
     if i < len(op.inputs) and value.shape != shape and op.symbol in ("+", "-", "*", "/", "where", "maximum", "minimum"):
         kind += " broadcast"
-        x, y = points[len(points) // 2]
+        (x, y), left = start, points[-1][0] > start[0]  # below the box, on the side that the curve leaves free
         text = f"{_about(value)} → {str(shape).replace(' ', '')}"
-        mark = f'<text x="{x + 6:g}" y="{y:g}">{text}</text>'
+        anchor = ' text-anchor="end"' if left else ""
+        mark = f'<text x="{x - 7 if left else x + 7:g}" y="{y + 15:g}"{anchor}>{text}</text>'
     tip = f"{_called(value, texts)} into {op.symbol}"
     return (
         f'<g class="edge{kind}" data-f="{source}" data-t="{op.output}" data-i="{i}"><title>{_e(tip)}</title>'
-        f'<path d="{curve}"/>{_head(points)}{mark}</g>'
+        f'<path d="{curve}"/>{_head(points)}{_head(points[::-1], " back")}{mark}</g>'
     )
 
 
-def _head(points: list[Point]) -> str:
+def _head(points: list[Point], kind: str = "") -> str:
     (x0, y0), (x, y) = points[-2], points[-1]
     length = max(((x - x0) ** 2 + (y - y0) ** 2) ** 0.5, 1e-6)
     a, b = (x - x0) / length * 6, (y - y0) / length * 6
     corners = [(x, y), (x - a - b / 2, y - b + a / 2), (x - a + b / 2, y - b - a / 2)]
-    return f'<path class="head" d="M{" ".join(f"{round(p, 1):g},{round(q, 1):g}" for p, q in corners)}Z"/>'
+    return f'<path class="head{kind}" d="M{" ".join(f"{round(p, 1):g},{round(q, 1):g}" for p, q in corners)}Z"/>'
 
 
 def _node(value: Value, op: Op | None, layout: Layout, number: int, uses: int, texts: Mapping[str, str]) -> str:

@@ -29,13 +29,11 @@ export function detail(v) {
 }
 
 function gradient(v) {
-  const g = graph(), out = [el("h3", {}, "Gradient")];
-  const hidden = state.quiz && g.quiz.includes(v.k) && !state.quiz.open(v.k);
-  if (hidden) return [...out, el("p", { cls: "note" }, "Hidden: the quiz asks for it.")];
+  const out = [el("h3", {}, "Gradient")];
   if (v.grad === null) return [...out, el("p", { cls: "sub" }, "no grad: the output does not depend on it, or what its rule needs was not kept")];
   if (v.held === null) out.push(el("p", { cls: "sub" }, `no .grad on it${v.kind === "leaf" ? " yet" : " (retain_grad() would keep it)"}: worked out here by the same rules`));
   if (v.held === "other") out.push(el("p", { cls: "note" }, "Its .grad holds something else, as after two backward passes, clipping or zero_grad(): shown is one backward from this output."));
-  out.push(heat(v.grad, `d${v.var}`, (k) => v.uses.length === 1 ? product(v, v.uses[0], k) : v.uses.length ? `= ${v.uses.map((u) => number(array(u.product)?.d[k] ?? null)).join(" + ")}` : ""));
+  out.push(heat(v.grad, `d${v.var}`, (k) => v.uses.length === 1 ? product(v, v.uses[0], k) : v.uses.length ? `= ${v.uses.map((u) => number(array(u.product)?.d[k] ?? null)).join(" + ")}` : "", "g"));
   out.push(el("h3", {}, "Where it comes from"));
   if (v.kind === "output" && !v.uses.length) return [...out, el("p", {}, "This is the output: its gradient by itself is 1. Here backward begins.")];
   if (v.uses.length > 1) out.push(el("p", {}, `It is used ${v.uses.length} times, and so what each use gives is added up:`));
@@ -47,8 +45,7 @@ function gradient(v) {
 function derivation(v, use) {
   const op = graph().ops.get(use.op), z = graph().byKey.get(op.out), wide = use.wide ?? z.shape;
   const row = (head, text, i, s) => el("tr", {}, el("th", { scope: "row" }, head), el("td", {}, text, i === null ? "" : el("small", {}, ` norm ${number(facts(i)?.norm)}`)), el("td", {}, s));
-  const secret = state.quiz && graph().quiz.includes(z.k) && !state.quiz.open(z.k);
-  const body = el("tbody", {}, row("upstream", `d${z.var}`, secret ? null : z.grad, shape(z.shape)));
+  const body = el("tbody", {}, row("upstream", `d${z.var}`, z.grad, shape(z.shape)));
   if (use.text || use.local !== null) {
     const constant = use.local !== null && facts(use.local) && facts(use.local).min === facts(use.local).max;
     body.append(row("local derivative", constant ? number(facts(use.local).min) : use.text || "see the rule", constant ? null : use.local, use.local === null ? "" : shape(array(use.local).s)));

@@ -35,7 +35,7 @@ export function fit() {
 export function start() {
   const [w, h] = room(), [W, H] = total(), all = Math.min(w / W, h / H), k = Math.min(1, Math.max(all, Math.min(w / W, 1), 0.45));
   const out = graph().values.find((v) => v.kind === "output") ?? graph().values.at(-1), [x, y] = centre(out.k);
-  const top = H * k <= h ? (h - H * k) / 2 : Math.min(0, Math.max(h - H * k, h / 2 - y * k));
+  const low = h - 44, top = H * k <= low ? (low - H * k) / 2 : Math.min(0, Math.max(low - H * k, h / 2 - y * k)); // the legend stands below
   go(zoomIdentity.translate(W * k <= w ? (w - W * k) / 2 : w / 2 - x * k, top).scale(k));
 }
 const centre = (key) => {

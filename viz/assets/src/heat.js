@@ -19,7 +19,7 @@ export const indexOf = (flat, s) => {
 };
 
 // explain(flat): what else is said of the element, after its number.
-export function heat(i, name, explain = () => "") {
+export function heat(i, name, explain = () => "", kind = "v") {
   const a = array(i), box = el("figure", { cls: "heatmap" });
   if (!a) return el("p", { cls: "sub" }, "not kept: the graph let go of it and the leaves have changed since");
   const fact = facts(i);
@@ -36,7 +36,7 @@ export function heat(i, name, explain = () => "") {
   }
   if (!a.whole) {
     box.append(line, el("p", { cls: "note" }, `${size(a.s).toLocaleString("en")} elements, of which ${a.d.length.toLocaleString("en")}, evenly taken, are in this page.`));
-    box.append(histogram(a.d));
+    box.append(histogram(a.d, kind));
     return box;
   }
   const columns = a.s.length < 2 ? a.d.length : a.s.at(-1), rows = a.d.length / columns;
@@ -78,18 +78,18 @@ export function heat(i, name, explain = () => "") {
   dark.addEventListener("change", draw);
   draw();
   read.textContent = `${number(-top)} blue … 0 … red ${number(top)}`;
-  box.append(canvas, read, line, histogram(a.d));
+  box.append(canvas, read, line, histogram(a.d, kind));
   return box;
 }
 
-export function histogram(d) {
+export function histogram(d, kind) {
   const finite = Array.from(d).filter(Number.isFinite);
   const svg = el("svg", { cls: "bars", viewBox: "0 0 380 64", preserveAspectRatio: "none", role: "img", "aria-label": "Histogram" });
   if (finite.length < 2) return svg;
   const bins = bin().thresholds(40)(finite), most = max(bins, (b) => b.length), low = bins[0].x0, high = bins.at(-1).x1;
   const x = (v) => ((v - low) / (high - low || 1)) * 380;
   for (const b of bins) if (b.length) {
-    const h = Math.max(1, (b.length / most) * 48), bar = el("rect", { cls: "hist v", x: x(b.x0).toFixed(1), y: (50 - h).toFixed(1), width: Math.max(1, x(b.x1) - x(b.x0) - 1).toFixed(1), height: h.toFixed(1) });
+    const h = Math.max(1, (b.length / most) * 48), bar = el("rect", { cls: `hist ${kind}`, x: x(b.x0).toFixed(1), y: (50 - h).toFixed(1), width: Math.max(1, x(b.x1) - x(b.x0) - 1).toFixed(1), height: h.toFixed(1) });
     bar.append(el2title(`${number(b.x0)} to ${number(b.x1)}: ${b.length}`));
     svg.append(bar);
   }

@@ -6,12 +6,13 @@ const COLOURS = ["#3b82c4", "#d0632b", "#3d9a50", "#a05bc0", "#c0437a", "#7d7a2b
 
 export function norms() {
   if (graphs.length < 2) return;
-  $("tab-norms").hidden = false;
   const names = [...new Set(graphs.flatMap((g) => g.values.filter((v) => v.kind === "leaf" && v.name && v.grad !== null).map((v) => v.name)))];
   const at = graphs.map((g) => new Map(g.values.map((v) => [v.name, v])));
   const series = names.map((name) => ({ name: called(at.find((m) => m.has(name)).get(name)), points: at.map((m) => facts(m.get(name)?.grad ?? null)?.norm ?? null) }));
   const losses = graphs.map((g) => { const v = g.values.find((x) => x.kind === "output" && size(x.shape) === 1); return v && v.value !== null ? array(v.value).d[0] : null; });
-  const found = series.flatMap((s) => s.points).filter((x) => x > 0), low = Math.floor(Math.log10(Math.min(...found))), high = Math.ceil(Math.log10(Math.max(...found))) || low + 1;
+  if (!series.some((s) => s.points.some((p) => p > 0))) return;
+  $("tab-norms").hidden = false;
+  const found = series.flatMap((s) => s.points).filter((x) => x > 0), low = Math.floor(Math.log10(Math.min(...found))), high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...found))));
   const W = 760, H = 380, left = 64, right = 130, top = 20, bottom = 46;
   const x = (i) => left + (i / (graphs.length - 1)) * (W - left - right), y = (v) => top + ((high - Math.log10(v)) / (high - low || 1)) * (H - top - bottom);
   const svg = el("svg", { cls: "chart", viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": "Gradient norms of the leaves, the numbers are in the table below" });

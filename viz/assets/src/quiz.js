@@ -11,7 +11,7 @@ const kept = new Map(); // a quiz for each graph, as it was left
 function begin() {
   if (!kept.has(state.g)) {
     const cards = new Map(graph().quiz.map((k) => [k, { solved: false, shown: false, hints: 0, tries: 0, text: "", points: 0, verdict: null }]));
-    const quiz = { cards, mode: "write", at: graph().quiz[0], open: (k) => { const c = cards.get(k); return !c || c.shown || (c.solved && quiz.mode !== "shape"); } };
+    const quiz = { cards, mode: "write", at: graph().quiz[0], open: (k) => { const c = cards.get(k); return c ? c.shown || (c.solved && quiz.mode !== "shape") : graph().byKey.get(k).kind === "output"; } };
     kept.set(state.g, quiz);
   }
   return kept.get(state.g);

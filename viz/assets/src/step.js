@@ -44,7 +44,7 @@ function show() {
   const into = new Map();
   if (backward) for (const [v] of inputs(now.op)) into.set(v.k, (into.get(v.k) ?? 0) + 1);
   for (const node of one.querySelectorAll(".node")) {
-    const k = node.dataset.k, v = g.byKey.get(k), hides = state.quiz && g.quiz.includes(k) && !state.quiz.open(k);
+    const k = node.dataset.k, v = g.byKey.get(k), hides = state.quiz && !state.quiz.open(k);
     const set = (name, on) => node.classList.toggle(name, !!on);
     set("pending", !done.has(k));
     set("nograd", hides || !(whole || (grads.has(k) && (v.kind === "output" || grads.get(k) > 0))));

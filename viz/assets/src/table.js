@@ -5,7 +5,7 @@ import { choose } from "./graph.js";
 import { size } from "./nd.js";
 
 const RANK = { differs: 0, approximate: 1, exact: 2 };
-const norm = (v) => (state.quiz && graph().quiz.includes(v.k) && !state.quiz.open(v.k) ? null : facts(v.grad)?.norm ?? null);
+const norm = (v) => (state.quiz && !state.quiz.open(v.k) ? null : facts(v.grad)?.norm ?? null);
 const COLUMNS = {
   name: { head: "Name", key: (v) => called(v).toLowerCase() },
   op: { head: "Op", key: (v) => (v.by ? graph().ops.get(v.by).symbol : v.kind) },
