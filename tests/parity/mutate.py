@@ -312,7 +312,7 @@ COMPARED: dict[type[ast.cmpop], list[type[ast.cmpop]]] = {
 TRANSPOSES = ("swapaxes", "transpose", "flip", "roll")
 # Without these calls nothing would run: such a mistake proves nothing.
 NEEDED = (
-    *("zeros", "zeros_like", "ones", "eye", "arange", "empty", "asarray", "prod", "at"),
+    *("zeros", "zeros_like", "ones", "eye", "arange", "empty", "asarray", "ascontiguousarray", "prod", "at"),
     *("append", "get", "items", "gradients", "split"),
 )
 # What an argument called strict does is check; and of another dtype a gradient is cast to its input's.
