@@ -66,7 +66,7 @@ SURVIVORS: dict[str, str] = {
     "SumTo.forward: if wide[lead:] == shape -> gone": FAST,
     "SumTo.forward: wide[lead:] -> wide": FAST,
     "SumTo.forward: shape[i - lead] == 1 and n != 1 -> shape[i - lead] == 1": "a sum over one element is that element",
-    "centred: Cast.apply(x, dtype=np.float64) -> x": "in float32 the same but for rounding, which `make parity` measures",
+    "centred: Cast.apply(x, dtype=np.float64) -> x": "but for float32's rounding, which `make parity` measures",
     "kept: y.reshape((1,) * len(x_shape)) -> y": EXPAND,
     "linked: if source.array is value -> gone": LINK,
     "linked: if source.dtype is value.dtype -> gone": LINK,
