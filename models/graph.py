@@ -6,7 +6,6 @@ import argparse
 import sys
 import webbrowser
 from pathlib import Path
-from typing import Any
 
 import viz
 from models.errors import BadInput, Failed
@@ -18,9 +17,6 @@ def graph(options: argparse.Namespace, names_file: str) -> int:
     """Write the picture to the folder --out and print where it is. Raises BadInput, NamesError, Failed."""
     out = Path(options.out)
     form = options.form
-    page: Any = getattr(viz, "page", None)
-    if form == "html" and not callable(page):
-        raise BadInput("this version makes no page; leave out --page for an SVG")
     step = find(out, options.step, names_file, _note)
     path = out / file_name(step.number, options.fused, form)
     loss, values = step.forward(options.fused)
@@ -28,7 +24,7 @@ def graph(options: argparse.Namespace, names_file: str) -> int:
     try:
         with folder(out, [path.name]):
             if form == "html":
-                page(loss, path, names=names)
+                viz.page(loss, path, names=names, title=f"makemore, step {step.number:,}")
             else:
                 viz.render(loss, path, names=names)
     except Unwritable as error:

@@ -32,7 +32,7 @@ INK, SOFT, RULE, BLUE, ORANGE = "#22303c", "#5d6c78", "#e6ebef", "#1f6fb2", "#d1
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#3b3b3b")
 DASHES = ("solid", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 FEW_POINTS = 30  # up to there each is marked
-MANY_POINTS = 5_000  # from there on an SVG holds a line as pixels
+MANY_POINTS = 5_000  # more are drawn as the least and the greatest of each stretch, which looks the same
 MANY_CHARS = 40  # more have no room beside each other
 
 STYLE = {
@@ -60,8 +60,8 @@ def loss(losses: Any, steps: Any = None, *, means: Any = None, window: int | Non
     with _style():
         fig = _figure(9, 4.8, "Loss of the training batches, log10", _mean_of(window, x))
         ax = fig.add_subplot()
-        ax.plot(x, y, color=BLUE, alpha=0.3, lw=0.7, rasterized=len(y) > MANY_POINTS)
-        ax.plot(middle, mean, color=BLUE, lw=2, marker=_marker(mean))
+        ax.plot(*_few(x, y), color=BLUE, alpha=0.3, lw=0.7)
+        ax.plot(*_few(middle, mean), color=BLUE, lw=2, marker=_marker(mean))
         shown = y[np.isfinite(y)]
         if shown.size:  # the first steps' fall would leave the rest flat
             low, high = np.percentile(shown, [0.2, 99.7])
@@ -260,6 +260,14 @@ def _running(
     return (x[: len(mean)] + x[window - 1 :]) / 2, mean
 
 
+def _few(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if len(x) <= MANY_POINTS:
+        return x, y
+    starts = np.arange(0, len(x), -(-2 * len(x) // MANY_POINTS))
+    least, greatest = np.fmin.reduceat(y, starts), np.fmax.reduceat(y, starts)
+    return np.repeat(x[starts], 2), np.stack([least, greatest], 1).ravel()
+
+
 # -------------------------------------------------------------------------------------------- how it looks
 
 
@@ -292,7 +300,7 @@ def _over_steps(ax: Any, x: NDArray[np.float64]) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
     ax.set_xlabel("step")
-    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True) if len(x) > 1 else FixedLocator(x))
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True) if len(x) > 1 else FixedLocator(x.tolist()))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
     ax.grid(axis="y")
     ax.margins(x=0.01 if len(x) > 1 else 0.5)
@@ -376,8 +384,8 @@ def _ratios(
                 continue
             y = np.where(y >= floor, y, np.nan)
             if window > 1:
-                ax.plot(x, y, color=look["color"], lw=0.6, alpha=0.25, rasterized=len(x) > MANY_POINTS)
-            ax.plot(middle, mean, lw=2, label=name, marker=_marker(mean), **look)
+                ax.plot(*_few(x, y), color=look["color"], lw=0.6, alpha=0.25)
+            ax.plot(*_few(middle, mean), lw=2, label=name, marker=_marker(mean), **look)
         if guide is not None:
             ax.axhline(guide, color=INK, lw=1, ls=(0, (2, 3)), label=f"{guide:g}, a good pace")
         _over_steps(ax, x)

@@ -100,9 +100,14 @@ def test_what_has_no_log10_is_a_gap():
 
 def test_the_lectures_window_for_its_200_000_steps(tmp_path):
     losses = 2 + rng().random(200_000)
+    losses[7:9] = np.nan, 500
+    losses[4000:4400] = np.nan
     figure = plots.loss(losses)
     assert "running mean over 1,000 steps" in texts(figure)
-    assert len(figure.axes[0].lines[1].get_ydata()) == 199_001
+    thin, thick = (line.get_ydata() for line in figure.axes[0].lines)
+    assert len(thin) <= plots.MANY_POINTS and np.isnan(thin).any()
+    assert (np.nanmin(thin), np.nanmax(thin)) == (np.nanmin(np.log10(losses)), np.log10(500))
+    np.testing.assert_allclose(thick[-1], max(np.log10(losses[a - 1000 : a]).mean() for a in range(199_961, 200_001)))
     plots.save(figure, tmp_path / "loss.svg")
     assert (tmp_path / "loss.svg").stat().st_size < 1_000_000
 
