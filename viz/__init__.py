@@ -3,6 +3,7 @@
 from . import plots
 from .dot import RenderError
 from .page import Snapshot, page, snapshot
-from .picture import Picture, render
+from .picture import Picture, render, show
+from .scope import scope
 
-__all__ = ["Picture", "RenderError", "Snapshot", "page", "plots", "render", "snapshot"]
+__all__ = ["Picture", "RenderError", "Snapshot", "page", "plots", "render", "scope", "show", "snapshot"]

@@ -2,49 +2,86 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minigrad import Tensor
 
-from .dot import RenderError, lay_out, source
-from .trace import Trace, trace
+from .again import is_small
+from .dot import RenderError, TooLong, draw, lay_out
+from .fold import Sketch, sketch
+from .look import KINDS, Facts, kind_of
+from .replay import replay
+from .stats import stats, warnings_of
+from .svg import finish
+from .trace import Trace, trace_held
 
-__all__ = ["Picture", "render"]
+__all__ = ["Picture", "render", "show"]
 
 SUFFIXES = (".svg", ".png", ".dot")
-MAX_NODES = 2000  # values and ops together; a layout's time grows faster than its graph
+MAX_NODES = 500  # values and ops; of a larger graph repeated structure is folded
+REPLAYED = 3000  # values and ops up to which numbers that nobody holds are worked out again
+REPLAYED_SIZE = 10_000_000  # elements of all of them together
+SECONDS = 20  # for a layout; then a simpler one is tried, and then the simplest
+LAYOUTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("", ()),
+    ("with straight edges", ("-Gsplines=line", "-Gnslimit=1", "-Gnslimit1=1", "-Gmclimit=0.1")),
+    ("in rows", ("-Kosage", "-Gsplines=line", "-Gpack=8")),
+)
 
 
 class Picture:
-    """A drawn graph: its DOT text and its SVG, each made when first asked for. A notebook shows it."""
+    """A drawn graph: its DOT text and its SVG, each made when first asked for. A notebook shows it.
 
-    def __init__(self, graph: Trace, direction: str | None = None, max_nodes: int = MAX_NODES) -> None:
-        self.graph = graph
-        self.direction = direction
-        self.max_nodes = max_nodes
+    graph: the Trace; drawn: what of it is drawn; notes: what was left out or drawn more simply.
+    """
 
-    @cached_property
+    def __init__(self, graph: Trace, drawn: Sketch, facts: Mapping[str, Facts], options: Mapping[str, Any]) -> None:
+        self.graph, self.drawn = graph, drawn
+        self._facts, self._options = facts, options
+        self._layout = 0  # the first that is in time
+        self.drawing = draw(drawn, facts, **options)
+
+    @property
+    def notes(self) -> list[str]:
+        return self.drawn.notes
+
+    @property
     def dot(self) -> str:
-        """The DOT text, ASCII. Raises RenderError where the graphviz package is missing."""
-        return source(self.graph, self.direction)
+        """The DOT text, ASCII."""
+        return self.drawing.dot
 
     @cached_property
     def svg(self) -> str:
         """The SVG text. Raises RenderError where it cannot be laid out."""
-        return self.lay_out("svg").decode()
+        svg = self.lay_out("svg").decode()
+        kinds = Counter(map(kind_of, self.graph.values.values()))
+        counts = [f"{kinds[kind]:,} x {text}" for kind, text in KINDS.items() if kinds[kind]]
+        said = "; ".join([", ".join([*counts, f"{len(self.graph.ops):,} x op"]), *self.notes])
+        return finish(svg, self.drawing.titles, f"Graph of {len(self.graph):,} values and ops", said)
 
     def lay_out(self, form: str, dpi: int = 144) -> bytes:
-        """The bytes of an "svg" or "png" file."""
-        if len(self.graph) > self.max_nodes:
-            raise RenderError(
-                f"this graph has {len(self.graph):,} values and ops, too many to lay out (the limit is "
-                f"{self.max_nodes:,}): write a .dot file, draw an earlier value, or raise max_nodes"
-            )
-        return lay_out(self.dot, form, dpi)
+        """The bytes of an "svg" or "png" file; where a layout takes longer than SECONDS a simpler one, that says so."""
+        while True:
+            try:
+                return lay_out(self.dot, form, dpi, LAYOUTS[self._layout][1], SECONDS)
+            except TooLong:
+                if self._layout == len(LAYOUTS) - 1:
+                    raise
+                if self._layout:
+                    self.notes.pop()
+                self._layout += 1
+                self.notes.append(
+                    f"drawn {LAYOUTS[self._layout][0]}: the usual layout did not finish in {SECONDS:g} s"
+                )
+                self.drawing = draw(self.drawn, self._facts, **self._options)
 
     def _repr_svg_(self) -> str | None:
         try:
@@ -63,16 +100,25 @@ def render(
     *,
     direction: str | None = None,
     dpi: int = 144,
-    max_nodes: int = MAX_NODES,
+    max_nodes: int | None = MAX_NODES,
+    collapse: Sequence[str] | str = (),
+    depth: int | None = None,
+    formulas: bool = True,
+    legend: bool = True,
 ) -> Picture:
     """Draw the graph that made `output` into `path`: .svg, .png or .dot.
 
     output: a Tensor, or several in a list.
-    names: from name to Tensor, such as `locals()`; a Tensor not in it is called by its own `.name`.
+    names: from name to Tensor, such as `locals()`, or to a Module, whose parameters are called by their path; a Tensor
+        not in it is called by its own `.name`.
     direction: "LR" or "TB"; by itself a short graph runs to the right and a long one down.
     dpi: of a PNG; 72 is the size of the SVG.
-    max_nodes: how many values and ops SVG and PNG are laid out for.
+    max_nodes: of a graph with more values and ops repeated structure is folded, and the picture says so; None never.
+    collapse: names of groups (see scope) that are drawn as one box: "batchnorm", "net/batchnorm", "layer*", a Module's
+        class. depth: how many levels of groups are drawn: with 1 each outermost group is one box.
+    formulas: whether an op shows its backward. legend: whether there is one.
 
+    Numbers that nobody holds are worked out again, where the graph is not large and they can be trusted.
     Raises RenderError (a ValueError) where the graph cannot be drawn, OSError where the file cannot be
     written; a file that is there already is replaced whole or not at all.
     """
@@ -80,19 +126,89 @@ def render(
     suffix = place.suffix.lower()
     if suffix not in SUFFIXES:
         raise RenderError(f"cannot draw {str(place)!r}: the name must end in {', '.join(SUFFIXES)}")
-    if direction not in (None, "LR", "TB"):
-        raise RenderError(f"direction is 'LR' (to the right) or 'TB' (down), not {direction!r}")
     if place.is_dir():
         raise IsADirectoryError(f"cannot draw into {str(place)!r}: it is a folder")
     if not place.parent.is_dir():
         raise FileNotFoundError(f"cannot draw {str(place)!r}: there is no folder {str(place.parent)!r}")
-    picture = Picture(trace(output, names), direction, max_nodes)
+    picture = show(
+        output,
+        names,
+        direction=direction,
+        max_nodes=max_nodes,
+        collapse=collapse,
+        depth=depth,
+        formulas=formulas,
+        legend=legend,
+    )
     if suffix == ".dot":
         content = picture.dot.encode("ascii")
     else:
         content = picture.svg.encode() if suffix == ".svg" else picture.lay_out("png", dpi)
     _write(place, content)
     return picture
+
+
+def show(
+    output: Tensor | Sequence[Tensor],
+    names: Mapping[str, Any] | None = None,
+    *,
+    direction: str | None = None,
+    max_nodes: int | None = MAX_NODES,
+    collapse: Sequence[str] | str = (),
+    depth: int | None = None,
+    formulas: bool = True,
+    legend: bool = True,
+) -> Picture:
+    """The Picture of a graph, which a notebook shows by itself: `viz.show(loss, locals())`. Arguments as in render."""
+    if direction not in (None, "LR", "TB"):
+        raise RenderError(f"direction is 'LR' (to the right) or 'TB' (down), not {direction!r}")
+    if depth is not None and (type(depth) is not int or depth < 1):
+        raise RenderError(f"depth is how many levels of groups are drawn, 1 or more, not {depth!r}")
+    if max_nodes is not None and (type(max_nodes) is not int or max_nodes < 20):
+        raise RenderError(f"max_nodes is a whole number from 20 up, or None, not {max_nodes!r}")
+    patterns = [collapse] if isinstance(collapse, str) else list(collapse)
+    if not all(isinstance(pattern, str) for pattern in patterns):
+        raise RenderError(f"collapse takes names of groups, not {collapse!r}")
+    graph, held = trace_held(output, names)
+    drawn = sketch(graph, patterns, depth, max_nodes)
+    outputs = [output] if isinstance(output, Tensor) else list(output)
+    facts = _facts(graph, drawn, held, outputs, names or {})
+    return Picture(graph, drawn, facts, {"direction": direction, "formulas": formulas, "with_legend": legend})
+
+
+def _facts(
+    graph: Trace, drawn: Sketch, held: Mapping[str, Any], outputs: Sequence[Tensor], names: Mapping[str, Any]
+) -> dict[str, Facts]:
+    """What the picture says of each value: what is held, and in a graph of moderate size what can be replayed."""
+    values = {key: np.asarray(getattr(thing, "array", thing)) for key, thing in held.items()}
+    gradients: dict[str, Any] = {}
+    for key, thing in held.items():
+        if isinstance(thing, Tensor) and (thing.is_leaf or thing.retains_grad) and thing.grad is not None:
+            gradients[key] = np.asarray(thing.grad.array)
+    ran = bool(gradients)
+    size = sum(math.prod(value.shape) for value in graph.values.values())
+    if len(graph) <= REPLAYED and size <= REPLAYED_SIZE:
+        again = replay(outputs, graph, names)
+        values = {**again.values, **values}
+        if ran:
+            gradients = {**again.gradients, **gradients}
+    gradients = {key: gradient for key, gradient in gradients.items() if graph.values[key].requires_grad}
+    warned = warnings_of(graph, values, gradients)
+    uses = Counter(key for op in graph.ops for key in op.inputs if isinstance(key, str))
+    found = {key: Facts(warnings=lines) for key, lines in warned.items()}
+    for key, value in graph.values.items():
+        if key in drawn.home:
+            continue
+        facts = found.setdefault(key, Facts())
+        facts.ran, facts.uses = ran, uses[key] if value.requires_grad else 0
+        array, gradient = values.get(key), gradients.get(key)
+        if is_small(value.shape):
+            facts.data = value.data if array is None else tuple(array.ravel().tolist())
+            facts.grad = value.grad if gradient is None else tuple(gradient.ravel().tolist())
+        else:
+            facts.stats = None if array is None else stats(array)
+            facts.grad_stats = None if gradient is None else stats(gradient)
+    return found
 
 
 def _write(place: Path, content: bytes) -> None:

@@ -190,8 +190,8 @@ class _Replay:
                     found.uses.setdefault(key, []).append(Use(op.key, i, part, wide, mine))
                 flight[key] = flight[key] + part if key in flight else part
         for key, gradient in flight.items():
-            if key not in unknown and isinstance(gradient, np.ndarray):
-                found.gradients[key] = gradient
+            if key not in unknown and isinstance(gradient, (np.ndarray, np.generic)):  # a sum of 0-d arrays is no array
+                found.gradients[key] = np.asarray(gradient)
         for key in unknown & found.held.keys():
             found.gradients[key] = found.held[key]
 

@@ -91,7 +91,7 @@ def _watch(change: int) -> None:
         if _open == 1 and change == 1 and Engine.observe is not _observe:
             _before = Engine.observe
             Engine.observe = _observe
-            Module.__call__ = _called  # type: ignore[method-assign]
+            Module.__call__ = _called  # type: ignore[assignment, method-assign]
         elif _open == 0 and Engine.observe is _observe:
             Engine.observe, _before = _before, None
             Module.__call__ = _call  # type: ignore[method-assign]
@@ -126,4 +126,4 @@ def _called(module: Module, *inputs: Any, **kwargs: Any) -> Any:
 
 def _children(module: Module) -> dict[Module, str]:
     """The modules under this one, each by its path below the nearest that is called: `layers.0` for a plain list."""
-    return {child: path for path, child in module.named_modules() if path}
+    return {child: f"{path} ({type(child).__name__})" for path, child in module.named_modules() if path}

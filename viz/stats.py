@@ -78,7 +78,7 @@ def warnings_of(
         if op.name == "Tanh" and h is not None and h.size:
             share = float(np.mean(np.abs(h) > SATURATED))
             if share > MANY:
-                found[op.output].append(f"tanh saturated: {share:.0%} beyond {SATURATED}")
+                found[op.output].append(f"tanh saturated: {f'{share:.0%} ' if h.size > 1 else ''}|h| > {SATURATED}")
     sizes: dict[str, float] = {}
     for key, gradient in gradients.items():
         found[key].extend(_not_finite(gradient, "grad "))
@@ -88,16 +88,16 @@ def warnings_of(
             sizes[key] = _rms(gradient)
     near: dict[str, set[str]] = defaultdict(set)
     for op in graph.ops:
-        for key in op.inputs:
-            if isinstance(key, str) and key in sizes and op.output in sizes:
-                near[key].add(op.output)
-                near[op.output].add(key)
-    for key, others in near.items():
+        for source in op.inputs:
+            if isinstance(source, str) and source in sizes and op.output in sizes:
+                near[source].add(op.output)
+                near[op.output].add(source)
+    for value, others in near.items():
         around = sorted(sizes[other] for other in others)
-        if sizes[key] > APART * around[-1]:
-            found[key].append(f"grad {_times(sizes[key] / around[-1])} larger than its neighbours'")
-        elif sizes[key] * APART < around[0]:
-            found[key].append(f"grad {_times(around[0] / sizes[key])} smaller than its neighbours'")
+        if sizes[value] > APART * around[-1]:
+            found[value].append(f"grad {_times(sizes[value] / around[-1])} larger than its neighbours'")
+        elif sizes[value] * APART < around[0]:
+            found[value].append(f"grad {_times(around[0] / sizes[value])} smaller than its neighbours'")
     return {key: tuple(lines) for key, lines in found.items() if lines}
 
 

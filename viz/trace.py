@@ -7,6 +7,7 @@ picture is made from that, so that none needs to know the engine. The walk keeps
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -63,6 +64,8 @@ class Op:
     output: str
     arrays: tuple[str, ...] = ()
     scope: tuple[str, ...] = ()
+    elementwise: bool = False  # its operands are broadcast together
+    backward: str = ""  # `dx = (1 - h**2) * dh`, from the rule's docstring
 
 
 @dataclass(frozen=True)
@@ -84,14 +87,28 @@ def trace(output: Tensor | Sequence[Tensor], names: Mapping[str, Any] | None = N
         its own `.name`, if it has one.
     Raises TypeError where output is no Tensor.
     """
+    return trace_held(output, names)[0]
+
+
+def trace_held(
+    output: Tensor | Sequence[Tensor], names: Mapping[str, Any] | None = None
+) -> tuple[Trace, dict[str, Any]]:
+    """As trace; and by key what is still held of the values: Tensors, or arrays that are named."""
     outputs = [output] if isinstance(output, Tensor) else list(output) if _is_sequence(output) else []
     if not outputs or not all(isinstance(t, Tensor) for t in outputs):
         raise TypeError(f"a graph starts at a Tensor or a list of them, not {type(output).__name__}")
-    return _Tracer(outputs, names or {}).run()
+    tracer = _Tracer(outputs, names or {})
+    return tracer.run(), tracer.held
 
 
 def _is_sequence(thing: Any) -> bool:
     return isinstance(thing, (list, tuple))
+
+
+ELEMENTWISE = ("minigrad.ops.elementwise", "minigrad.ops.compare", "minigrad.ops.special")
+
+
+_BACKWARD = re.compile(r"(?:^|[\s,;])(d[A-Za-z_]\w* = .*)")
 
 
 class _Tracer:
@@ -105,7 +122,8 @@ class _Tracer:
         self.keys: dict[Any, str] = {}
         self.values: dict[str, Value] = {}
         self.parameters: set[int] = set()
-        self.formulas: dict[Any, str] = {}
+        self.formulas: dict[Any, tuple[str, str]] = {}
+        self.held: dict[str, Any] = {}
         self.groups: dict[Group, tuple[str, ...]] = {}
         self.counted: dict[tuple[tuple[str, ...], str], int] = {}
         # `_` and `_7` are a notebook's and a loop's throw-aways; any other name is better
@@ -154,12 +172,14 @@ class _Tracer:
                     key=f"op{len(ops) + 1}",
                     name=node.op.__name__,
                     symbol=node.op.symbol,
-                    formula=self.formula(node.op),
+                    formula=self.formula(node.op)[0],
+                    backward=self.formula(node.op)[1],
                     inputs=inputs,
                     settings=tuple((key, self.short(setting)) for key, setting in settings),
                     output=self.value(node, self.tensor_of(node), kind, again.get(node), scope),
                     arrays=arrays,
                     scope=scope,
+                    elementwise=len(inputs) > 1 and node.op.__module__ in ELEMENTWISE,
                 )
             )
         for tensor in self.outputs:  # one that no op made is a graph of itself
@@ -168,10 +188,13 @@ class _Tracer:
         self.place(ops)
         return Trace(self.values, tuple(ops))
 
-    def formula(self, op: Any) -> str:
-        """The first line of the rule's docstring."""
+    def formula(self, op: Any) -> tuple[str, str]:
+        """The first line of the rule's docstring, and what it says of the way back."""
         if op not in self.formulas:
-            self.formulas[op] = (op.__doc__ or "").strip().split("\n")[0]
+            doc = (op.__doc__ or "").strip()
+            first, _, more = doc.partition("\n")
+            back = _BACKWARD.search(first) or _BACKWARD.search(" ".join(more.strip().split("\n\n")[0].split()))
+            self.formulas[op] = first, back[1].split(". ")[0].rstrip(" .") if back else ""
         return self.formulas[op]
 
     def scope(self, node: Node) -> tuple[str, ...]:
@@ -216,6 +239,8 @@ class _Tracer:
         key = self.keys.get(identity)
         if key is None:
             key = self.keys[identity] = f"v{len(self.keys) + 1}"
+            if tensor is not None or numbers is not None:
+                self.held[key] = numbers if tensor is None else tensor
             own = getattr(thing, "name", None) or (tensor.name if tensor is not None else None)
             names = [*self.names.get(identity, []), *([str(own)] if own else [])]
             self.values[key] = Value(
