@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-NETWORKS = ("bigram", "mlp", "wavenet", "bow", "rnn", "gru")
+NETWORKS = ("bigram", "mlp", "wavenet", "bow", "rnn", "gru", "transformer")
 
 
 class _Finder:

@@ -125,7 +125,7 @@ def test_neighbours_are_joined():
             wavenet.FlattenConsecutive(3)(x)
 
 
-@pytest.mark.parametrize(("name", "model"), [("bow", "BagOfWords"), ("gru", None)])
+@pytest.mark.parametrize(("name", "model"), [("bow", "BagOfWords"), ("transformer", "Transformer"), ("gru", None)])
 def test_no_place_looks_ahead(name, model):
     g = mg.Generator().manual_seed(3)
     idx = mg.randint(0, 27, (2, 8), generator=g)
@@ -169,3 +169,9 @@ def test_a_wrong_number_is_one_line(wrong, capsys):
         run("rnn", "minigrad", wrong)
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.endswith(f"argument {wrong[0]}: {wrong[1]!r} is not a whole number from 1 up")
+
+
+def test_each_example_is_in_the_readme():
+    text = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    for file in EXAMPLES.glob("*.py"):
+        assert file.stem == "common" or f"examples/{file.name}" in text, file.name
