@@ -21,6 +21,7 @@ __all__ = ["Answer", "Formulas"]
 
 SHORT = 24  # of one that stands in its box
 LONG = 60  # characters of a value without a name that are still written out
+DEEP = 8  # values without a name in a row whose gradients are written out
 SUM, PRODUCT, MINUS, POWER, ATOM = 10, 20, 25, 30, 40
 TAKEN = {"np", "torch", "mg", "F", "range", "len", "sum", "abs", "max", "min", "float", "int", "n"}
 
@@ -78,6 +79,7 @@ class Formulas:
                 name += "_"
             taken |= {name, f"d{name}"}
             self.var[value.key] = name
+        self.deep = 0
         self._forward: dict[str, Text] = {}
         for op in self.graph.ops:
             self._forward[op.output] = self.run(op)
@@ -203,12 +205,15 @@ class Formulas:
 
     def gradient(self, key: str, before: list[str]) -> Text:
         """`dh`, or the formula of one without a name."""
-        if self.is_named(key) or not self.used_by.get(key):
+        uses = self.used_by.get(key, [])
+        if self.is_named(key) or len(uses) != 1 or self.deep == DEEP:
             return Text(f"d{self.var[key]}")
-        parts = [self.part(op, i, before) for op, i in self.used_by[key]]
-        if len(parts) > 1 or len(parts[0].text) > LONG:
-            return Text(f"d{self.var[key]}")
-        return parts[0]
+        self.deep += 1
+        try:
+            found = self.part(*uses[0], before)
+        finally:
+            self.deep -= 1
+        return found if len(found.text) <= LONG else Text(f"d{self.var[key]}")
 
     def part(self, op: Op, i: int, before: list[str]) -> Text:
         """What one use gives, in the shape of its input."""
