@@ -3,7 +3,7 @@
 PYTHON ?= python3
 STEPS ?= 200000
 
-.PHONY: help train test lint parity examples notebook mutants graph plots plots-docs browser page-assets clean
+.PHONY: help train test lint lecture from-torch parity examples notebook mutants graph plots plots-docs browser page-assets clean
 .NOTPARALLEL:
 
 help:
@@ -11,6 +11,8 @@ help:
 	@echo "             (200,000 are the lecture's full run; STEPS=20000 for a short one)"
 	@echo "make test    lint, then all tests"
 	@echo "make lint    ruff and mypy"
+	@echo "make lecture run the lecture's notebook, all 200,000 steps, and compare what it prints (some 10 minutes)"
+	@echo "make from-torch   write docs/from-torch.md anew from the table of names"
 	@echo "make parity  the errors of float32 results beside torch's, and 5,000 random graphs (some minutes)"
 	@echo "make examples   run each script of examples/ briefly; pictures go to out/"
 	@echo "make notebook   run notebooks/tour.ipynb and store its outputs in it"
@@ -50,6 +52,12 @@ test: lint
 
 mutants: .venv/.test
 	@.venv/bin/python -m tests.parity.mutants $(ONLY)
+
+lecture: .venv/.test
+	.venv/bin/python tests/lecture/run.py
+
+from-torch: .venv/.test
+	.venv/bin/python docs/from_torch.py
 
 lint: .venv/.test
 	.venv/bin/python -m ruff check .

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import creation, devices, dtypes, fill, functions as F, ops
+from . import creation, devices, dtypes, filling, functions as F, ops
 from .functions.elementwise import operand
 from .inplace import update
 from .names import ALIASES, missing
@@ -100,7 +100,7 @@ METHODS = """
     median min minimum mm movedim mul mv ne neg nonzero norm outer permute pow prod ravel reciprocal relu remainder
     repeat reshape roll round rsqrt scatter scatter_add sigmoid sign sin softmax sort split sqrt square squeeze std
     sub sum t tanh tile to topk transpose tril triu unbind unfold unique unsqueeze var view view_as
-""".split()  # noqa: SIM905
+""".split()
 for _name in METHODS:
     setattr(Tensor, _name, getattr(F, _name))
 for _name, _of in ALIASES.items():
@@ -109,7 +109,7 @@ for _name, _of in ALIASES.items():
 IN_PLACE = """
     abs add ceil clamp cos div exp expm1 floor index_add log log1p masked_fill mul neg pow reciprocal relu remainder
     round rsqrt scatter scatter_add sigmoid sign sin sqrt square sub tanh tril triu
-""".split()  # noqa: SIM905
+""".split()
 
 
 def _in_place(name: str) -> Callable[..., Tensor]:
@@ -252,16 +252,16 @@ OTHERS: dict[str, Any] = {
     "detach_": _detach,
     "where": lambda self, condition, other: F.where(condition, self, other),
     "multinomial": creation.multinomial,
-    "normal_": fill.normal_,
-    "uniform_": fill.uniform_,
-    "exponential_": fill.exponential_,
-    "bernoulli_": fill.bernoulli_,
-    "random_": fill.random_,
-    "new_zeros": fill.new_zeros,
-    "new_ones": fill.new_ones,
-    "new_empty": fill.new_empty,
-    "new_full": fill.new_full,
-    "new_tensor": fill.new_tensor,
+    "normal_": filling.normal_,
+    "uniform_": filling.uniform_,
+    "exponential_": filling.exponential_,
+    "bernoulli_": filling.bernoulli_,
+    "random_": filling.random_,
+    "new_zeros": filling.new_zeros,
+    "new_ones": filling.new_ones,
+    "new_empty": filling.new_empty,
+    "new_full": filling.new_full,
+    "new_tensor": filling.new_tensor,
     "is_floating_point": lambda self: self.dtype.kind == "f",
     "contiguous": _contiguous,
     "swapaxes": _swapaxes,

@@ -169,8 +169,6 @@ INSTEAD = {
     "Adagrad": "Adam",
     "RMSprop": "Adam",
     "LBFGS": "Adam, or scipy.optimize on the parameters as one array",
-    "ExponentialLR": "LambdaLR(optimizer, lambda step: gamma ** step)",
-    "MultiStepLR": "LambdaLR",
     "OneCycleLR": "LambdaLR",
     "ReduceLROnPlateau": "group['lr'] of optimizer.param_groups, set by hand",
 }
