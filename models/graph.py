@@ -24,7 +24,8 @@ def graph(options: argparse.Namespace, names_file: str) -> int:
     try:
         with folder(out, [path.name]):
             if form == "html":
-                viz.page(loss, path, names=names, title=f"makemore, step {step.number:,}")
+                label = f"step {step.number:,}"
+                viz.page(loss, path, names=names, title=f"makemore, {label}", labels=[label])
             else:
                 viz.render(loss, path, names=names)
     except Unwritable as error:

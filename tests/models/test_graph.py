@@ -123,8 +123,8 @@ def test_all_of_a_step_has_its_gradient(run, fused):
 @pytest.mark.parametrize(
     ("options", "name", "start"),
     [
-        ([], f"graph-step-{STEPS}-chunked.svg", b"<?xml"),
-        (["--svg", "--step", "3"], "graph-step-3-chunked.svg", b"<?xml"),
+        ([], f"graph-step-{STEPS}-chunked.svg", b"<"),
+        (["--svg", "--step", "3"], "graph-step-3-chunked.svg", b"<"),
         (["--png", "--fused"], f"graph-step-{STEPS}-fused.png", b"\x89PNG"),
         (["--page", "--chunked", "--step", "0"], "graph-step-0-chunked.html", b"<!doctype html>"),
     ],
@@ -134,11 +134,14 @@ def test_a_file_named_by_what_it_is_and_the_same_bytes_again(here, capsys, optio
     assert graph(capsys, *options) == (f"out/{name}\n", "")
     content = path.read_bytes()
     assert content[: len(start)].lower() == start.lower()
+    if name.endswith(".html"):
+        assert b"makemore, step 0" in content
     path.unlink()
     graph(capsys, *options)
     assert path.read_bytes() == content
     if name.endswith(".svg"):
-        assert all(word in content.decode() for word in ("bnmeani", "logit_maxes", "bngain", "loss", "grad"))
+        text = content.decode()
+        assert "<svg" in text and all(word in text for word in ("bnmeani", "logit_maxes", "bngain", "loss"))
 
 
 def test_the_fused_graph_has_fewer_names(here, capsys):
