@@ -134,7 +134,7 @@ export function evaluate(text, variables, unknown = (name) => `there is no ${nam
       }
       if (group[0].name === "Ellipsis") return ["..."];
       const found = value(group[0]);
-      return found?.tuple && out.length === 1 ? found.tuple : [found];
+      return found?.tuple && !found.list && out.length === 1 ? found.tuple : [found];
     });
   };
   const value = (node) => {
@@ -149,7 +149,7 @@ export function evaluate(text, variables, unknown = (name) => `there is no ${nam
         return variables.has(name) ? variables.get(name) : refuse(unknown(name));
       }
       case "ParenthesizedExpression": return value(c[1]);
-      case "TupleExpression": case "ArrayExpression": return { tuple: c.slice(1, -1).filter((p) => p.name !== ",").map(value) };
+      case "TupleExpression": case "ArrayExpression": return { tuple: c.slice(1, -1).filter((p) => p.name !== ",").map(value), list: node.name[0] === "A" };
       case "UnaryExpression": {
         const sign = said(c[0]), x = value(c[1]);
         const f = { "-": (v) => -v, "+": (v) => v, "~": (v) => +!v, not: (v) => +!v }[sign] ?? refuse(`${sign} is not known here`);

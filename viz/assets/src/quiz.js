@@ -49,7 +49,7 @@ function check(v, card, text) {
     found = judge(v, text);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    found = { right: false, lines: [error.message[0].toUpperCase() + error.message.slice(1) + "."] };
+    found = { right: false, lines: [`${error.message}.`] };
   }
   settle(v, card, found);
 }

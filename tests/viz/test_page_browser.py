@@ -1,0 +1,522 @@
+"""viz.page in headless Chromium: stepping, the quiz, search and keys, errors, requests, accessibility."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from models.check import backward, rows
+from models.mlp import MLP, Config
+from viz.page import LECTURE, page, snapshot
+
+WITHOUT = "the page is not looked at in a browser: "
+# As root in a container; and nothing that the browser itself would fetch.
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+WIDE = {"width": 1280, "height": 800}
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    try:
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError:
+        pytest.skip(WITHOUT + "playwright is not installed")
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    if not found:
+        pytest.skip(WITHOUT + "there is no chromium (make browser installs it)")
+    with sync_playwright() as p:
+        try:
+            browser = p.chromium.launch(executable_path=found, args=FLAGS)
+        except Error as error:
+            pytest.skip(f"{WITHOUT}{found} does not start: {error.message.splitlines()[0]}")
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def batch() -> Any:
+    g = mg.Generator().manual_seed(7)
+    Xb, Yb = (np.asarray(g.randint(0, 27, shape)) for shape in ((32, 3), (32,)))
+    return backward(MLP(Config(27, hidden=64)), Xb, Yb)
+
+
+@pytest.fixture(scope="module")
+def names(batch: Any) -> dict[str, Any]:
+    return {**batch.tensors, "loss": batch.graph[0], "Xb": batch.Xb, "Yb": batch.Yb}
+
+
+@pytest.fixture(scope="module")
+def mlp(batch: Any, names: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return page(
+        batch.graph[0], tmp_path_factory.mktemp("page") / "mlp.html", names, title="MLP", check=rows(batch)
+    )  # fmt: skip
+
+
+@pytest.fixture
+def look(chromium: Any) -> Iterator[Callable[..., Any]]:
+    """Open a page; at the end nothing was written to the console, no error thrown, no request left the file."""
+    seen: list[str] = []
+    contexts = []
+
+    def opened(path: Path, **settings: Any) -> Any:
+        context = chromium.new_context(**{"viewport": WIDE, **settings})
+        contexts.append(context)
+        tab = context.new_page()
+        tab.set_default_timeout(10_000)
+        tab.on("console", lambda message: seen.append(f"console: {message.text}"))
+        tab.on("pageerror", lambda error: seen.append(f"error: {error}"))
+        tab.on("request", lambda request: None if request.url == path.as_uri() else seen.append(request.url))
+        tab.on("dialog", lambda dialog: seen.append(f"dialog: {dialog.message}"))
+        tab.goto(path.as_uri())
+        return tab
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert seen == []
+
+
+def key_of(tab: Any, name: str) -> str:
+    return tab.get_attribute(f'.node[aria-label^="{name}, "]', "data-k")
+
+
+def classes(tab: Any, name: str) -> set[str]:
+    return set(tab.get_attribute(f'.node[aria-label^="{name}, "]', "class").split())
+
+
+# ------------------------------------------------------------------------------------------------- steps
+
+
+def test_stepping_changes_what_it_should(mlp: Path, look: Callable[..., Any]) -> None:
+    tab = look(mlp)
+    assert not tab.query_selector_all(".node.pending, .node.nograd")
+    tab.click("#first")
+    assert len(tab.query_selector_all(".node.pending")) == 28  # all that an op makes
+    assert tab.is_disabled("#previous") and "Start" in tab.inner_text("#status")
+    tab.click("#next")
+    assert {"active"} <= classes(tab, "emb") and "pending" not in classes(tab, "emb")
+    assert "pending" in classes(tab, "embcat")
+    assert len(tab.query_selector_all(".edge.forward")) == 2 and "emb = C[Xb]" in tab.inner_text("#status")
+    # the seed, then loss = -(...), mean and [] backward, which reaches logprobs
+    tab.evaluate("s => { s.value = 29; s.dispatchEvent(new Event('input')) }", tab.query_selector("#slider"))
+    assert "receives" in classes(tab, "loss") and not tab.query_selector_all(".node.pending, .edge.flow")
+    for _ in range(3):
+        tab.click("#next")
+    assert "receives" in classes(tab, "logprobs") and "nograd" not in classes(tab, "logprobs")
+    assert "nograd" in classes(tab, "probs")
+    flow = tab.query_selector_all(".edge.flow")
+    assert [edge.get_attribute("data-f") for edge in flow] == [key_of(tab, "logprobs")]  # none to Yb
+    tab.click("#previous")
+    assert "nograd" in classes(tab, "logprobs")
+
+
+def test_where_gradients_add_up(mlp: Path, look: Callable[..., Any]) -> None:
+    tab = look(mlp)
+    tab.evaluate("s => { s.value = 34; s.dispatchEvent(new Event('input')) }", tab.query_selector("#slider"))
+    said = []
+    for _ in range(8):
+        tab.click("#next")
+        if "adding" in classes(tab, "counts"):
+            said.append(tab.inner_text("#status"))
+    assert len(said) == 1 and "dcounts += (use 2 of 2: it adds up)" in said[0]
+    tab.click("#last")
+    assert tab.is_disabled("#next")
+
+
+def test_play_and_pause(mlp: Path, look: Callable[..., Any]) -> None:
+    tab = look(mlp)
+    tab.select_option("#speed", "350")
+    tab.click("#play")
+    for _ in range(40):
+        tab.wait_for_timeout(100)
+        if int(tab.input_value("#slider")) >= 3:
+            break
+    assert int(tab.input_value("#slider")) >= 3
+    tab.click("#play")
+    at = tab.input_value("#slider")
+    tab.wait_for_timeout(500)
+    assert tab.input_value("#slider") == at and "Play" in tab.inner_text("#play")
+
+
+def test_reduced_motion(mlp: Path, look: Callable[..., Any]) -> None:
+    for motion, name in (("no-preference", "flow"), ("reduce", "none")):
+        tab = look(mlp, reduced_motion=motion)
+        tab.click("#previous")
+        path = tab.query_selector(".edge.flow path")
+        assert tab.evaluate("path => getComputedStyle(path).animationName", path) == name
+
+
+# -------------------------------------------------------------------------------------------------- quiz
+
+# As exercise 1 writes them, with the mistake that one makes.
+FORMULAS = {
+    "logprobs": (
+        "dlogprobs = torch.zeros_like(logprobs)\ndlogprobs[range(n), Yb] = -1.0/n",
+        "dlogprobs = torch.zeros_like(logprobs)\ndlogprobs[range(n), Yb] = 1.0/n",
+    ),
+    "probs": ("(1.0 / probs) * dlogprobs", "probs * dlogprobs"),
+    "counts_sum_inv": ("(counts * dprobs).sum(1, keepdim=True)", "counts * dprobs"),
+    "counts_sum": ("(-counts_sum**-2) * dcounts_sum_inv", "counts_sum**-2 * dcounts_sum_inv"),
+    "counts": ("counts_sum_inv * dprobs + torch.ones_like(counts) * dcounts_sum", "counts_sum_inv * dprobs"),
+    "norm_logits": ("counts * dcounts", "dcounts"),
+    "logit_maxes": ("(-dnorm_logits).sum(1, keepdim=True)", "(dnorm_logits**2).sum(1, keepdim=True)"),
+    "logits": (
+        "dnorm_logits.clone() + F.one_hot(logits.max(1).indices, num_classes=logits.shape[1]) * dlogit_maxes",
+        "2 * dnorm_logits",
+    ),
+    "h": ("dlogits @ W2.T", "W2.T @ dlogits"),
+    "W2": ("h.T @ dlogits", "h @ dlogits"),
+    "b2": ("dlogits.sum(0)", "dlogits.mean(0)"),
+    "hpreact": ("(1.0 - h**2) * dh", "(1.0 - h) * dh"),
+    "bngain": ("(bnraw * dhpreact).sum(0, keepdim=True)", "(bnraw * dhpreact).sum(0)"),
+    "bnraw": ("bngain * dhpreact", "dhpreact"),
+    "bnbias": ("dhpreact.sum(0, keepdim=True)", "dhpreact.sum(1, keepdim=True)"),
+    "bnvar_inv": ("(bndiff * dbnraw).sum(0, keepdim=True)", "(bndiff * dbnraw).mean(0, keepdim=True)"),
+    "bnvar": ("(-0.5*(bnvar + 1e-5)**-1.5) * dbnvar_inv", "(-0.5*(bnvar + 1e-3)**-1.5) * dbnvar_inv"),
+    "bndiff2": ("(1.0/(n-1))*torch.ones_like(bndiff2) * dbnvar", "(1.0/n)*torch.ones_like(bndiff2) * dbnvar"),
+    "bndiff": ("bnvar_inv * dbnraw + (2*bndiff) * dbndiff2", "bnvar_inv * dbnraw + bndiff * dbndiff2"),
+    "bnmeani": ("(-dbndiff).sum(0, keepdim=True)", "(-dbndiff).sum(0)"),
+    "hprebn": ("dbndiff.clone() + 1.0/n * (torch.ones_like(hprebn) * dbnmeani)", "dbndiff.clone()"),
+    "embcat": ("dhprebn @ W1.T", "dhprebn @ W1"),
+    "W1": ("embcat.T @ dhprebn", "dhprebn.T @ embcat"),
+    "b1": ("dhprebn.sum(0)", "dhprebn.mean(0)"),
+    "emb": ("dembcat.view(emb.shape)", "dembcat"),
+    "C": (
+        "dC = torch.zeros_like(C)\nfor k in range(Xb.shape[0]):\n  for j in range(Xb.shape[1]):\n"
+        "    ix = Xb[k,j]\n    dC[ix] += demb[k,j]",
+        "dC = torch.zeros_like(C)\ndC[Xb] = demb",
+    ),
+}
+
+
+def test_the_quiz_takes_all_26_of_the_lecture_and_refuses_a_mistake_in_each(
+    mlp: Path, look: Callable[..., Any]
+) -> None:
+    tab = look(mlp)
+    tab.click("#quiz-on")
+    assert set(FORMULAS) == set(LECTURE)
+    for i, name in enumerate(LECTURE):
+        right, wrong = FORMULAS[name]
+        assert f"d{name}," in tab.inner_text("#quiz-question"), i
+        assert "nograd" in classes(tab, name)
+        for text, verdict in ((wrong, "Not yet"), (right, "Right")):
+            tab.fill("#quiz-answer", text)
+            tab.click("#quiz-check")
+            assert tab.inner_text("#quiz-verdict").startswith(verdict), (name, text, tab.inner_text("#side"))
+            assert tab.inner_text("#quiz-score").startswith(f"{i + (verdict == 'Right')} of 26 solved")
+        assert "nograd" not in classes(tab, name) and "solved" in classes(tab, name)
+        tab.click("#quiz-next")
+    assert tab.inner_text("#quiz-score") == "26 of 26 solved, 52 points"
+
+
+def test_the_quiz_says_what_is_wrong(mlp: Path, look: Callable[..., Any]) -> None:
+    tab = look(mlp)
+    tab.click("#quiz-on")
+
+    def answer(number: int, text: str) -> str:
+        tab.click(f".dots button:nth-child({number})")
+        tab.fill("#quiz-answer", text)
+        tab.press("#quiz-answer", "Enter")
+        return tab.inner_text("#quiz-verdict")
+
+    assert "Only the sign" in answer(14, "-dhpreact.sum(0, keepdims=True)")
+    assert "yours times 2 is" in answer(13, "0.5 * (bnraw * dhpreact).sum(0).reshape(1, -1)")
+    assert "all add up" in answer(5, "counts_sum_inv * dprobs")
+    assert "something was broadcast" in answer(11, "dlogits").lower()
+    assert "dh is not known yet" in answer(8, "dh")
+    assert "dlogits is what you are asked for" in answer(8, "dlogits")
+    assert "there is no constructor" in answer(8, "constructor")
+    assert "there is no function fetch" in answer(8, "fetch(1)")
+    assert "not python" in answer(8, "1 +").lower()
+    assert "only formulas" in answer(8, "import os").lower()
+    assert "is the graph's own" in answer(8, "dnorm_logits[0] = 1")
+    assert "at most" in answer(8, "for i in range(10000000):\n  x = i") or "too long" in tab.inner_text("#quiz-verdict")
+    assert "other numbers coming in" in answer(24, "dhprebn.mean(0)")  # b1's gradient is 0 but for rounding
+    assert tab.inner_text("#quiz-score") == "0 of 26 solved, 0 points"
+
+
+def test_hints_choices_and_shapes(mlp: Path, look: Callable[..., Any]) -> None:
+    tab = look(mlp)
+    tab.click("#quiz-on")
+    tab.click("#quiz-hint")
+    tab.click("#quiz-hint")
+    assert "logprobs[range(32), Yb]" in tab.inner_text("#quiz-hints") and "Index" in tab.inner_text("#quiz-hints")
+    tab.select_option("#quiz-mode", "pick")
+    tab.click(".dots button:nth-child(9)")
+    texts = [label.inner_text() for label in tab.query_selector_all(".choices label")]
+    assert len(texts) == 4 and "dlogits @ W2.T" in texts
+    for text in [t for t in texts if t != "dlogits @ W2.T"][:1] + ["dlogits @ W2.T"]:
+        tab.query_selector_all(".choices label")[texts.index(text)].click()
+        tab.click("#quiz-check")
+    assert tab.inner_text("#quiz-score") == "1 of 26 solved, 2 points"
+    tab.select_option("#quiz-mode", "shape")
+    tab.click(".dots button:nth-child(15)")
+    for text, verdict in (("(64, 32)", "Not yet"), ("32, 64", "Right")):
+        tab.fill("#quiz-answer", text)
+        tab.press("#quiz-answer", "Enter")
+        assert tab.inner_text("#quiz-verdict").startswith(verdict)
+    assert "nograd" in classes(tab, "bnraw")
+    tab.click(".dots button:nth-child(10)")
+    tab.select_option("#quiz-mode", "write")
+    tab.click("#quiz-show")
+    assert "h.T @ dlogits" in tab.inner_text("#side")
+
+
+def test_the_evaluator_is_numpys(mlp: Path, batch: Any, look: Callable[..., Any]) -> None:
+    tab = look(mlp)
+    v: dict[str, Any] = {k: x.astype(np.float64) for k, x in batch.values().items() if x.dtype.kind == "f"}
+    v |= {"np": np, "Xb": batch.Xb, "Yb": batch.Yb, "range": range, "len": len, "abs": abs}
+    for text in [
+        "-h**2", "2**-h[0]", "-2**2", "2**3**2", "(h @ W2)[1:5, ::2]", "h[[3, 0]]", "h[:, None, 3].shape[1]",
+        "C[Xb].reshape(32, -1) @ W1", "np.where(h > 0, h, -h).max(1)", "h.mean((0, 1))", "h.std(axis=0)",
+        "logits.argmax(1)", "emb.sum(axis=(0, 2), keepdims=True)", "np.expand_dims(b1, 0).T", "7 // 2 + 7 % 3 - -7 % 3",
+        "logits[range(32), Yb]", "logits[..., -1]", "emb.transpose(1, 0, 2)[0]", "emb.swapaxes(0, 2).shape",
+        "np.arange(4)[None] * np.ones((3, 1))", "np.eye(27)[Yb].T @ h", "1e-3 * h - .5", "h.var()", "b1 @ h.T",
+        "emb @ C.T", "np.broadcast_to(b1, (2, 64))", "-h.T[3]", "np.zeros((2, 0)).sum(1)", "np.maximum(h, 0.5) ** 0.5",
+        "(h if len(h) > 3 else b1).sum()", "logits[Yb]",
+    ]:  # fmt: skip
+        want = np.asarray(eval(text, dict(v)), np.float64)
+        found = tab.evaluate("text => minigrad.evaluate(text)", text)
+        assert tuple(found["shape"]) == want.shape, text
+        np.testing.assert_allclose(np.reshape(found["data"], want.shape), want, rtol=1e-9, atol=1e-12, err_msg=text)
+
+
+# ------------------------------------------------------------------------------------ search, keys, views
+
+
+def test_search_and_detail(mlp: Path, look: Callable[..., Any]) -> None:
+    tab = look(mlp)
+    tab.fill("#search", "bndi")
+    found = [li.inner_text().split("\n")[0] for li in tab.query_selector_all("#found li")]
+    assert found[:2] == ["bndiff", "bndiff2"]
+    tab.press("#search", "ArrowDown")
+    tab.press("#search", "Enter")
+    assert tab.inner_text("#side h2") == "bndiff2" and "selected" in classes(tab, "bndiff2")
+    tab.fill("#search", "zzz")
+    assert "nothing of that name" in tab.inner_text("#found")
+    tab.press("#search", "Escape")
+    tab.fill("#search", "hpreact")
+    tab.press("#search", "Enter")
+    side = tab.inner_text("#side")
+    for text in ("ex. 1: exact", "hpreact = bngain * bnraw + bnbias", "z = x + y", "upstream", "dh", "1 - h ** 2",
+                 "h = tanh(x)", "(32, 64)", "dhpreact = (1 - h ** 2) * dh"):  # fmt: skip
+        assert text in side, text
+
+
+def test_the_number_under_the_pointer_and_the_keys(mlp: Path, batch: Any, look: Callable[..., Any]) -> None:
+    tab = look(mlp)
+    tab.fill("#search", "hpreact")
+    tab.press("#search", "Enter")
+    canvas = tab.query_selector_all("canvas.heat")[1]
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    tab.mouse.move(box["x"] + box["width"] * 10.5 / 64, box["y"] + box["height"] * 3.5 / 32)
+    gradient = np.asarray(batch.tensors["hpreact"].grad)
+
+    def read() -> tuple[str, float, list[float]]:
+        name, rest = tab.query_selector_all(".heatmap .read")[1].inner_text().split(" = ", 1)
+        number, product = rest.split("=")
+        return name, float(number), [float(x) for x in product.split("\u00d7")]
+
+    name, number, product = read()
+    assert name == "dhpreact[3, 10]" and number == pytest.approx(gradient[3, 10], rel=1e-4)
+    assert np.prod(product) == pytest.approx(gradient[3, 10], rel=2e-3)
+    canvas.focus()
+    tab.keyboard.press("ArrowDown")
+    assert read()[0] == "dhpreact[4, 10]" and read()[1] == pytest.approx(gradient[4, 10], rel=1e-4)
+
+
+def test_all_by_keyboard(mlp: Path, look: Callable[..., Any]) -> None:
+    tab = look(mlp)
+    tab.keyboard.press("/")
+    tab.keyboard.type("probs")
+    tab.keyboard.press("Enter")
+    assert tab.evaluate("document.activeElement.dataset.k") == key_of(tab, "probs")
+    tab.keyboard.press("ArrowDown")
+    assert tab.inner_text("#side h2") == "logprobs"
+    tab.keyboard.press("Enter")
+    assert tab.evaluate("document.activeElement.id") == "side"
+    before = int(tab.input_value("#slider"))
+    tab.keyboard.press(",")
+    assert int(tab.input_value("#slider")) == before - 1
+    tab.keyboard.press("Home")
+    assert tab.input_value("#slider") == "0"
+    tab.keyboard.press(".")
+    assert tab.input_value("#slider") == "1"
+    tab.keyboard.press("End")
+    zoom = "document.querySelector('svg.graph').__zoom"
+    was = tab.evaluate(zoom)
+    tab.keyboard.press("+")
+    assert tab.evaluate(zoom)["k"] > was["k"]
+    tab.keyboard.press("Shift+ArrowDown")
+    tab.keyboard.press("0")
+    assert tab.evaluate(zoom)["k"] < was["k"]
+    tab.keyboard.press("t")
+    assert tab.is_visible("#view-table") and not tab.is_visible("#view-graph")
+    tab.keyboard.press("g")
+    tab.keyboard.press("q")
+    assert tab.get_attribute("#quiz-on", "aria-pressed") == "true"
+    tab.keyboard.press("q")
+    tab.keyboard.press("?")
+    assert tab.is_visible("#help")
+    tab.keyboard.press("Escape")
+    assert not tab.is_visible("#help")
+    tab.focus("#search")
+    tab.keyboard.type("q,.")  # in a field, letters are letters
+    assert tab.get_attribute("#quiz-on", "aria-pressed") == "false" and tab.input_value("#search") == "q,."
+
+
+def test_pan_and_zoom_by_pointer(mlp: Path, look: Callable[..., Any]) -> None:
+    tab = look(mlp)
+    zoom = "document.querySelector('svg.graph').__zoom"
+    was = tab.evaluate(zoom)
+    tab.mouse.move(80, 300)
+    tab.mouse.wheel(0, -300)
+    tab.wait_for_timeout(200)
+    assert tab.evaluate(zoom)["k"] > was["k"]
+    now = tab.evaluate(zoom)
+    tab.mouse.down()
+    tab.mouse.move(140, 350, steps=3)
+    tab.mouse.up()
+    then = tab.evaluate(zoom)
+    assert then["x"] - now["x"] == pytest.approx(60) and then["y"] - now["y"] == pytest.approx(50)
+    node = tab.query_selector(f'.node[data-k="{key_of(tab, "loss")}"] .box')
+    tab.click("#zoom-fit")
+    box = node.bounding_box()
+    tab.mouse.click(box["x"] + 4, box["y"] + 4)
+    assert tab.inner_text("#side h2") == "loss"
+
+
+def test_the_table_sorts(mlp: Path, batch: Any, look: Callable[..., Any]) -> None:
+    tab = look(mlp)
+    tab.click("#tab-table")
+
+    def column(n: int) -> list[str]:
+        return tab.eval_on_selector_all(f"#view-table tbody td:nth-child({n})", "all => all.map(td => td.innerText)")
+
+    assert len(column(1)) == 37
+    tab.click("#sort-name")
+    assert column(1) == sorted(column(1), key=str.lower)
+    assert tab.get_attribute("th:nth-child(1)", "aria-sort") == "ascending"
+    tab.click("#sort-grad")
+    norms = [float(x) for x in column(5) if x != "\u2013"]
+    assert norms == sorted(norms, reverse=True) and column(5)[-1] == "\u2013"
+    table = dict(zip(column(1), column(5), strict=True))
+    for name in ("h", "W1", "bndiff"):
+        want = np.linalg.norm(np.asarray(batch.tensors[name].grad).astype(np.float64))
+        assert float(table[name]) == pytest.approx(want, rel=1e-3)
+    tab.click("#sort-shape")
+    tab.click("#sort-check")
+    assert "approximate" in column(6)[0] and "maxdiff" in column(6)[0]
+    tab.click("#view-table tbody button")
+    assert tab.inner_text("#side h2") == column(1)[0]
+
+
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    w = mg.tensor([[1.0, -2.0], [0.5, 3.0]], requires_grad=True)
+    x = mg.tensor([[1.0], [2.0]], requires_grad=True)
+    shots = []
+    for step in range(4):
+        w.grad = x.grad = None
+        loss = mg.tanh(w @ x).sum() ** 2
+        loss.backward()
+        shots.append(snapshot(loss, {"w": w, "x": x, "loss": loss}, label=f"step {100 * step}"))
+        w.data = mg.tensor(w.array * 0.7)
+    return page(shots, tmp_path_factory.mktemp("steps") / "steps.html", title="Steps")
+
+
+def test_several_steps(steps: Path, look: Callable[..., Any]) -> None:
+    tab = look(steps)
+    tab.fill("#search", "w")
+    tab.press("#search", "Enter")
+    first = tab.inner_text("#side")
+    tab.select_option("#which", "2")
+    assert tab.inner_text("#side h2") == "w" and tab.inner_text("#side") != first
+    tab.focus("#side")
+    tab.keyboard.press("[")
+    assert tab.input_value("#which") == "1"
+    tab.click("#tab-norms")
+    assert len(tab.query_selector_all("#view-norms polyline")) == 2
+    assert [td.inner_text() for td in tab.query_selector_all("#view-norms thead th")][1:] == [
+        "step 0", "step 100", "step 200", "step 300",
+    ]  # fmt: skip
+
+
+# ----------------------------------------------------------------------------------- narrow, dark, for all
+
+
+def test_360_pixels_and_print(mlp: Path, look: Callable[..., Any]) -> None:
+    tab = look(mlp, viewport={"width": 360, "height": 740})
+    for button in ("#tab-table", "#tab-graph", "#quiz-on"):
+        tab.click(button)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= 360, button
+    tab.fill("#quiz-answer", "1")
+    tab.click("#quiz-check")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    wide = look(mlp)
+    assert wide.pdf(format="A4").startswith(b"%PDF")
+    wide.emulate_media(media="print")
+    assert wide.is_visible("#view-table") and not wide.is_visible("footer")
+
+
+def test_a_hostile_graph_runs_nothing(look: Callable[..., Any], tmp_path: Path) -> None:
+    names = ["<img src=x onerror=alert(1)>", "</script><script>alert(1)</script>", "__proto__", "constructor", "\x00é"]
+    leaves = {name: mg.tensor(float(i + 1), requires_grad=True) for i, name in enumerate(names)}
+    total = mg.stack(list(leaves.values())).sum()
+    path = page(total, tmp_path / "hostile.html", leaves, title="<b>&")
+    tab = look(path)
+    assert tab.title() == "<b>&" and not tab.query_selector_all("img, b")
+    tab.fill("#search", "onerror")
+    tab.press("#search", "Enter")
+    assert tab.inner_text("#side h2") == names[0]
+    tab.click("#tab-table")
+    tab.click("#quiz-on")
+    assert "5 solved" in tab.inner_text("#quiz-score")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(mlp: Path, steps: Path, look: Callable[..., Any], scheme: str) -> None:
+    axe_playwright = pytest.importorskip("axe_playwright_python.sync_playwright", reason=WITHOUT + "axe is not there")
+    axe = axe_playwright.Axe()
+    only = {"runOnly": ["color-contrast"]} if scheme == "dark" else {}  # the rest is the same in the dark
+
+    def clean(tab: Any, where: str) -> None:
+        if only and where in ("start", "choices", "help", "norms"):
+            return
+        found = axe.run(tab, options={"resultTypes": ["violations"], **only}).response["violations"]
+        said = [(v["id"], v["help"], [node["html"][:150] for node in v["nodes"][:3]]) for v in found]
+        assert not said, (where, said)
+
+    tab = look(mlp, color_scheme=scheme)
+    clean(tab, "start")
+    tab.click("#legend summary")
+    tab.click("#previous")
+    tab.fill("#search", "hprebn")
+    clean(tab, "search")
+    tab.press("#search", "Enter")
+    clean(tab, "detail")
+    tab.click("#tab-table")
+    clean(tab, "table")
+    tab.click("#quiz-on")
+    tab.fill("#quiz-answer", "1")
+    tab.click("#quiz-check")
+    tab.click("#quiz-hint")
+    clean(tab, "quiz")
+    tab.select_option("#quiz-mode", "pick")
+    clean(tab, "choices")
+    tab.click("#help-on")
+    clean(tab, "help")
+    several = look(steps, color_scheme=scheme, viewport={"width": 360, "height": 740})
+    several.click("#tab-norms")
+    clean(several, "norms")
