@@ -26,6 +26,14 @@ SUM, PRODUCT, MINUS, POWER, ATOM = 10, 20, 25, 30, 40
 TAKEN = {"np", "torch", "mg", "F", "range", "len", "sum", "abs", "max", "min", "float", "int", "n"}
 
 
+# What the page can work out again from what it says: others stand in a formula by their variable.
+WRITTEN = {
+    "Add", "Sub", "Mul", "Div", "MatMul", "Neg", "PowScalar", "Pow", "Index", "Slice", "Gather", "Sum", "Mean",
+    "MaxDim", "MinDim", "Amax", "Amin", "View", "Clone", "Cast", "Exp", "Log", "Tanh", "Sqrt", "Abs", "Sin", "Cos",
+    "Sign",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Text:
     """An expression and how strongly it binds."""
@@ -65,6 +73,7 @@ class Formulas:
 
     def __post_init__(self) -> None:
         self.by_key = {op.key: op for op in self.graph.ops}
+        self.by_output = {op.output: op for op in self.graph.ops}
         self.used_by: dict[str, list[tuple[Op, int]]] = {}
         for op in self.graph.ops:
             for i, key in enumerate(op.inputs):
@@ -118,7 +127,7 @@ class Formulas:
         if isinstance(key, Scalar):
             text = repr(key.number)
             return Text(text, MINUS if text.startswith("-") else ATOM)
-        if self.is_named(key) or not self.is_short(key):
+        if self.is_named(key) or not self.is_short(key) or self.by_output[key].name not in WRITTEN:
             return Text(self.var[key])
         return self._forward[key]
 

@@ -21,6 +21,7 @@ HEIGHT, GAP, ROW = 58, 18, 96
 CHARACTER = 7.9  # of the monospaced names
 LONGEST = 26  # characters of a name in its box
 PILL = 14
+MARGIN = 14  # of a group
 KINDS = {"leaf": "leaf, requires grad", "result": "result", "constant": "constant", "output": "output"}
 
 Point = tuple[float, float]
@@ -35,6 +36,7 @@ class Layout:
     centres: dict[str, Point] = field(default_factory=dict)
     widths: dict[str, float] = field(default_factory=dict)
     edges: list[tuple[str, str, int, list[Point]]] = field(default_factory=list)
+    groups: list[tuple[str, float, float, float, float]] = field(default_factory=list)  # name, left, top, width, height
     simple: str | None = None  # why it stands in rows
 
 
@@ -79,13 +81,46 @@ def _dot(graph: Trace, widths: dict[str, float]) -> str:
         'node [shape=box fixedsize=true label=""]',
         "edge [arrowhead=none]",
     ]
-    for key in graph.values:
-        lines.append(f'{key} [width="{widths[key] / 72:.4f}" height="{(HEIGHT + PILL) / 72:.4f}"]')
+    inside = _scopes(graph)
+
+    def write(path: tuple[str, ...], number: list[int]) -> None:
+        for key in inside[path]:
+            lines.append(f'{key} [width="{widths[key] / 72:.4f}" height="{(HEIGHT + PILL) / 72:.4f}"]')
+        for child in [child for child in inside if child[:-1] == path and child]:
+            number[0] += 1
+            lines.append(f'subgraph cluster_{number[0]} {{ margin={MARGIN} label=" " fontsize=12')
+            write(child, number)
+            lines.append("}")
+
+    write((), [0])
     for op in graph.ops:
         for key, _ in _inputs(op):
             weight = {"result": 4, "output": 4}.get(graph.values[key].kind, 1)
             lines.append(f'{key}:s -> {op.output}:n [weight="{weight}"]')
     return "\n".join([*lines, "}"])
+
+
+def _scopes(graph: Trace) -> dict[tuple[str, ...], list[str]]:
+    """The values of each group by its path, each path after the one that it is in."""
+    found: dict[tuple[str, ...], list[str]] = {(): []}
+    for value in graph.values.values():
+        for depth in range(1, len(value.scope) + 1):
+            found.setdefault(value.scope[:depth], [])
+        found[value.scope].append(value.key)
+    return found
+
+
+def _groups(graph: Trace, layout: Layout) -> None:
+    """The frames of the groups: around what is in them."""
+    inside = _scopes(graph)
+    for path in sorted(filter(None, inside), key=len):
+        keys = [key for p, keys in inside.items() if p[: len(path)] == path for key in keys]
+        deeper = max(len(p) for p in inside if p[: len(path)] == path) - len(path)
+        boxes = [(*layout.centres[key], layout.widths[key]) for key in keys]
+        room = 8 + (MARGIN - 4) * deeper
+        left, right = min(x - w / 2 for x, _, w in boxes) - room, max(x + w / 2 for x, _, w in boxes) + room
+        top, bottom = min(y for _, y, _ in boxes) - 42 - 18 * (deeper + 1), max(y for _, y, _ in boxes) + 38 + room
+        layout.groups.append((clean(path[-1], 40), left, top, right - left, bottom - top))
 
 
 def _parse(graph: Trace, widths: dict[str, float], plain: str) -> Layout:
@@ -110,6 +145,7 @@ def _parse(graph: Trace, widths: dict[str, float], plain: str) -> Layout:
             if not curves[key, op.output]:
                 raise RenderError(f"the layout has no edge from {key} to {op.output}")
             layout.edges.append((key, op.output, i, curves[key, op.output].pop(0)))
+    _groups(graph, layout)
     return layout
 
 
@@ -158,8 +194,14 @@ def draw(graph: Trace, layout: Layout, number: int, texts: Mapping[str, str]) ->
                 uses[key] += graph.values[key].kind != "constant"
     parts = [
         f'<svg class="graph" id="g{number}" role="group" aria-label="Graph" '
-        f'viewBox="0 0 {layout.width:g} {layout.height:g}" hidden><g class="zoom"><g class="edges">'
+        f'viewBox="0 0 {layout.width:g} {layout.height:g}" hidden><g class="zoom" id="z{number}"><g class="groups">'
     ]
+    for name, left, top, width, height in layout.groups:
+        parts.append(
+            f'<g class="group"><rect x="{left:g}" y="{top:g}" width="{width:g}" height="{height:g}" rx="12"/>'
+            f'<text x="{left + 12:g}" y="{top + 16:g}">{_e(name)}</text></g>'
+        )
+    parts.append('</g><g class="edges">')
     # the head of an arrow is drawn and not a marker: it shall turn round where a gradient flows
     for source, target, i, points in layout.edges:
         parts.append(_edge(graph, made_by[target], source, i, points, texts))
@@ -176,7 +218,7 @@ def _edge(graph: Trace, op: Op, source: str, i: int, points: list[Point], texts:
     kind = " constant" if value.kind == "constant" else ""
     shape = graph.values[op.output].shape
     mark = ""
-    if i < len(op.inputs) and value.shape != shape and op.symbol in ("+", "-", "*", "/", "where", "maximum", "minimum"):
+    if i < len(op.inputs) and value.shape != shape and op.elementwise:
         kind += " broadcast"
         (x, y), left = start, points[-1][0] > start[0]  # below the box, on the side that the curve leaves free
         text = f"{_about(value)} → {str(shape).replace(' ', '')}"

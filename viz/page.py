@@ -26,6 +26,7 @@ from .dot import RenderError
 from .formulas import Formulas
 from .layout import clean, draw, place
 from .replay import Numbers, replay
+from .stats import warnings_of
 from .trace import Trace, trace
 
 __all__ = ["Snapshot", "page", "snapshot"]
@@ -222,7 +223,7 @@ def _export(shot: Snapshot, store: _Store) -> dict[str, Any]:
     graph, numbers = shot.graph, shot.numbers
     formulas = Formulas(graph, numbers)
     made_by = {op.output: op.key for op in graph.ops}
-    texts = formulas.texts()
+    texts, warned = formulas.texts(), warnings_of(graph, numbers.values, numbers.gradients)
     values = []
     for value in graph.values.values():
         key = value.key
@@ -239,6 +240,8 @@ def _export(shot: Snapshot, store: _Store) -> dict[str, Any]:
             "dtype": value.dtype,
             "also": [clean(name) for name in value.also[:8]],
             "by": made_by.get(key),
+            "warn": list(warned.get(key, ())),
+            "scope": [clean(name, 60) for name in value.scope],
             "value": store.add(numbers.values.get(key)),
             "grad": store.add(gradient),
             "held": None if held is None else "same" if _same(held, gradient) else "other",

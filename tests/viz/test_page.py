@@ -393,3 +393,39 @@ def test_the_built_files_are_fresh_and_list_their_licences() -> None:
     assert "resolved" not in (ASSETS / "package-lock.json").read_text("utf-8")
     # what would end the script or begin a comment in HTML
     assert not re.search(r"</script|<!--", script, re.IGNORECASE)
+
+
+def test_groups_and_warnings(tmp_path: Path) -> None:
+    x = mg.tensor([[9.0, -9.0, 0.1]], requires_grad=True)
+    with viz.scope("net"), viz.scope("<b>act"):
+        h = mg.tanh(x)
+    page(h.sum(), tmp_path / "x.html", {"x": x, "h": h})
+    text = (tmp_path / "x.html").read_text("utf-8")
+    found = Parsed(text)
+    assert len(found.with_class("group")) == 2 and ">&lt;b&gt;act</text>" in text
+    value = next(v for v in found.data["graphs"][0]["values"] if v["name"] == "h")
+    assert value["scope"] == ["net", "<b>act"] and "tanh saturated" in value["warn"][0]
+
+
+def test_the_fused_networks_answers(batch: Any) -> None:
+    model, Xb, Yb = batch.model, batch.Xb, batch.Yb
+    loss = model.forward_fused(Xb, Yb)
+    shot = snapshot(loss, {**model.named_parameters(), "Xb": Xb, "Yb": Yb, "loss": loss})
+    formulas, numbers = Formulas(shot.graph, shot.numbers), shot.numbers
+    scope: dict[str, Any] = {formulas.var[k]: x for k, x in numbers.values.items()}
+    scope |= {f"d{formulas.var[k]}": x for k, x in numbers.gradients.items()} | {"np": np}
+
+    def softmax(x: np.ndarray, dim: int) -> np.ndarray:
+        e = np.exp(x - x.max(dim, keepdims=True))
+        return e / e.sum(dim, keepdims=True)
+
+    scope["F"] = SimpleNamespace(softmax=softmax)
+    for value in shot.graph.values.values():
+        want = numbers.gradients.get(value.key)
+        if want is None or value.kind == "output":
+            continue
+        answer = formulas.answer(value.key)
+        assert answer is not None, value
+        for line in answer.lines[:-1]:
+            exec(line, scope)
+        np.testing.assert_allclose(eval(answer.lines[-1], scope), want, rtol=1e-3, atol=1e-7, err_msg=str(value.name))

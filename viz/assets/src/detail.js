@@ -13,6 +13,8 @@ export function detail(v) {
   const g = graph(), op = v.by ? g.ops.get(v.by) : null, out = [];
   out.push(el("h2", {}, called(v)), el("p", { cls: "sub" }, `${KINDS[v.kind]}${op ? ` of ${op.name}` : ""} · ${shape(v.shape)} · ${v.dtype}${v.name ? "" : " · has no name"}`));
   if (v.name && v.name !== v.short) out.push(el("p", { cls: "sub" }, v.name));
+  if (v.scope.length) out.push(el("p", { cls: "sub" }, `in ${v.scope.join(" / ")}`));
+  for (const text of v.warn) out.push(el("p", { cls: "note" }, `⚠ ${text}`));
   if (v.also.length) out.push(el("p", { cls: "sub" }, `also called ${v.also.join(", ")}`));
   if (v.name && v.var !== v.name) out.push(el("p", { cls: "sub" }, "in formulas: ", el("code", {}, v.var)));
   const marks = badges(v);

@@ -83,6 +83,11 @@ function numbers() {
   for (const node of one.querySelectorAll(".node")) {
     const v = graph().byKey.get(node.dataset.k), place = node.querySelector(".numbers"), w = node.querySelector(".box").getBBox().width;
     place.replaceChildren();
+    if (v.warn.length) {
+      const mark = el("g", { cls: "warn", transform: "translate(-9,-7)" }, el("path", { d: "M9,0L18,16H0Z" }), el("text", { x: 9, y: 14 }, "!"));
+      place.append(mark);
+      node.setAttribute("aria-label", `${node.querySelector("title").textContent}; warning: ${v.warn.join("; ")}`);
+    } else node.setAttribute("aria-label", node.querySelector("title").textContent);
     const half = (w - 30) / 2;
     for (const [i, cls, x] of [[v.value, "v", 11], [v.grad, "g", w - 11 - half]]) {
       const a = array(i);
@@ -114,17 +119,31 @@ listen((what) => {
     }
   }
 });
+// On paper a long graph stands in columns, cut between the boxes.
 addEventListener("beforeprint", () => {
-  const one = svg(), [W, H] = total();
-  one.dataset.zoom = JSON.stringify(one.__zoom);
-  one.setAttribute("viewBox", `0 0 ${W} ${H}`);
-  one.setAttribute("width", W * 0.9);
-  select(one).select(".zoom").attr("transform", null);
+  const one = svg(), [W, H] = total(), inner = one.querySelector(".zoom"), n = Math.min(6, Math.max(1, Math.ceil(Math.sqrt(H / (1.3 * (W + 110))) - 0.1)));
+  const tops = graph().values.map((v) => centre(v.k)[1] - 44), free = (y) => tops.every((t) => y < t || y > t + 84);
+  const cuts = [0];
+  for (let i = 1; i < n; i++) {
+    let y = Math.round((H * i) / n), d = 0;
+    while (!free(y + d) && Math.abs(d) < 90) d = d > 0 ? -d : -d + 2;
+    cuts.push(free(y + d) ? y + d : y);
+  }
+  cuts.push(H);
+  one.dataset.zoom = inner.getAttribute("transform");
+  inner.removeAttribute("transform");
+  const paper = el("div", { id: "paper" });
+  for (let i = 0; i < n; i++) {
+    const part = el("svg", { viewBox: `-30 ${cuts[i]} ${W + 110} ${cuts[i + 1] - cuts[i]}`, "aria-hidden": "true" }), use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+    use.setAttribute("href", `#${inner.id}`);
+    part.append(use);
+    part.style.width = `${100 / n}%`;
+    paper.append(part);
+  }
+  $("canvas").append(paper);
 });
 addEventListener("afterprint", () => {
-  const one = svg(), { k, x, y } = JSON.parse(one.dataset.zoom);
-  one.removeAttribute("viewBox");
-  one.removeAttribute("width");
-  go(zoomIdentity.translate(x, y).scale(k));
+  $("paper")?.remove();
+  svg().querySelector(".zoom").setAttribute("transform", svg().dataset.zoom);
 });
 export { calm, graphs };
