@@ -5,11 +5,28 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-const sources = [...readdirSync("src").sort().map((name) => join("src", name)), "build.mjs", "package.json", "package-lock.json"];
+const sources = [
+  ...readdirSync("src")
+    .sort()
+    .map((name) => join("src", name)),
+  "build.mjs",
+  "package.json",
+  "package-lock.json",
+];
 const hash = createHash("sha256");
-for (const name of sources) hash.update(name.replaceAll("\\", "/")).update("\0").update(readFileSync(name)).update("\0");
+for (const name of sources)
+  hash.update(name.replaceAll("\\", "/")).update("\0").update(readFileSync(name)).update("\0");
 
-const options = { bundle: true, minify: true, write: false, format: "iife", target: ["es2022"], charset: "ascii", legalComments: "none", metafile: true };
+const options = {
+  bundle: true,
+  minify: true,
+  write: false,
+  format: "iife",
+  target: ["es2022"],
+  charset: "ascii",
+  legalComments: "none",
+  metafile: true,
+};
 const script = await build({ ...options, entryPoints: ["src/main.js"] });
 const style = await build({ ...options, entryPoints: ["src/page.css"] });
 

@@ -21,12 +21,16 @@ export function array(i) {
     const bytes = Uint8Array.from(atob(b), (c) => c.charCodeAt(0));
     const view = new DataView(bytes.buffer);
     const d = t === "u1" ? Float64Array.from(bytes) : new Float64Array(bytes.length / 4);
-    if (t !== "u1") for (let k = 0; k < d.length; k++) d[k] = t === "f4" ? view.getFloat32(4 * k, true) : view.getInt32(4 * k, true);
+    if (t !== "u1")
+      for (let k = 0; k < d.length; k++) d[k] = t === "f4" ? view.getFloat32(4 * k, true) : view.getInt32(4 * k, true);
     decoded.set(i, { s, d, part, i, whole: !part && d.length === size(s) });
   }
   return decoded.get(i);
 }
-export const asNd = (i) => { const a = array(i); return a?.whole ? new Nd(a.s, a.d) : null; };
+export const asNd = (i) => {
+  const a = array(i);
+  return a?.whole ? new Nd(a.s, a.d) : null;
+};
 
 const stats = new Map();
 export function facts(i) {
@@ -34,10 +38,21 @@ export function facts(i) {
   if (!a) return null;
   if (a.part) return a.part;
   if (!stats.has(i)) {
-    let min = Infinity, max = -Infinity, sum = 0, sq = 0, zeros = 0, odd = 0, n = 0;
+    let min = Infinity,
+      max = -Infinity,
+      sum = 0,
+      sq = 0,
+      zeros = 0,
+      odd = 0,
+      n = 0;
     for (const x of a.d) {
-      if (!Number.isFinite(x)) { odd++; continue; }
-      n++; sum += x; sq += x * x;
+      if (!Number.isFinite(x)) {
+        odd++;
+        continue;
+      }
+      n++;
+      sum += x;
+      sq += x * x;
       if (x < min) min = x;
       if (x > max) max = x;
       if (x === 0) zeros++;
@@ -54,8 +69,13 @@ export const number = (x, digits = 4) => {
   if (Number.isNaN(x)) return "nan";
   if (!Number.isFinite(x)) return x > 0 ? "inf" : "-inf";
   if (Number.isInteger(x) && Math.abs(x) < 1e6) return String(x);
-  const text = x.toPrecision(digits), a = Math.abs(x);
-  return a < 1e-3 || a >= 1e6 ? Number(text).toExponential().replace(/e([+-])(\d)$/, "e$10$2") : String(Number(text));
+  const text = x.toPrecision(digits),
+    a = Math.abs(x);
+  return a < 1e-3 || a >= 1e6
+    ? Number(text)
+        .toExponential()
+        .replace(/e([+-])(\d)$/, "e$10$2")
+    : String(Number(text));
 };
 export const shape = (s) => (s.length === 1 ? `(${s[0]},)` : `(${s.join(", ")})`);
 export const called = (v) => v.short ?? v.text ?? v.var;

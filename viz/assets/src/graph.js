@@ -14,7 +14,10 @@ for (const one of svgs) {
   const inner = select(one).select(".zoom");
   const box = one.viewBox.baseVal;
   one.dataset.box = `${box.width} ${box.height}`;
-  const z = zoom().scaleExtent([0.05, 4]).clickDistance(4).on("zoom", ({ transform }) => inner.attr("transform", transform));
+  const z = zoom()
+    .scaleExtent([0.05, 4])
+    .clickDistance(4)
+    .on("zoom", ({ transform }) => inner.attr("transform", transform));
   zooms.set(one, z);
   select(one).call(z).on("dblclick.zoom", null);
   one.removeAttribute("viewBox");
@@ -24,56 +27,89 @@ for (const one of svgs) {
   });
 }
 const go = (transform) => zooms.get(svg()).transform(select(svg()), transform);
-const room = () => { const r = $("canvas").getBoundingClientRect(); return [r.width || 600, r.height || 400]; };
+const room = () => {
+  const r = $("canvas").getBoundingClientRect();
+  return [r.width || 600, r.height || 400];
+};
 const total = () => svg().dataset.box.split(" ").map(Number);
 
 export function fit() {
-  const [w, h] = room(), [W, H] = total(), k = Math.min(w / W, h / H, 1.4);
+  const [w, h] = room(),
+    [W, H] = total(),
+    k = Math.min(w / W, h / H, 1.4);
   go(zoomIdentity.translate((w - W * k) / 2, (h - H * k) / 2).scale(k));
 }
 // At first as wide as there is room for, from where the output stands.
 export function start() {
-  const [w, h] = room(), [W, H] = total(), all = Math.min(w / W, h / H), k = Math.min(1, Math.max(all, Math.min(w / W, 1), 0.45));
-  const out = graph().values.find((v) => v.kind === "output") ?? graph().values.at(-1), [x, y] = centre(out.k);
-  const low = h - 44, top = H * k <= low ? (low - H * k) / 2 : Math.min(0, Math.max(low - H * k, h / 2 - y * k)); // the legend stands below
+  const [w, h] = room(),
+    [W, H] = total(),
+    all = Math.min(w / W, h / H),
+    k = Math.min(1, Math.max(all, Math.min(w / W, 1), 0.45));
+  const out = graph().values.find((v) => v.kind === "output") ?? graph().values.at(-1),
+    [x, y] = centre(out.k);
+  const low = h - 44,
+    top = H * k <= low ? (low - H * k) / 2 : Math.min(0, Math.max(low - H * k, h / 2 - y * k)); // the legend stands below
   go(zoomIdentity.translate(W * k <= w ? (w - W * k) / 2 : w / 2 - x * k, top).scale(k));
 }
 const centre = (key) => {
-  const node = nodeOf(key), [, x, y] = /translate\(([-\d.e]+),([-\d.e]+)\)/.exec(node.getAttribute("transform"));
+  const node = nodeOf(key),
+    [, x, y] = /translate\(([-\d.e]+),([-\d.e]+)\)/.exec(node.getAttribute("transform"));
   return [+x + node.querySelector(".box").getBBox().width / 2, +y + 29];
 };
-export function by(factor) { zooms.get(svg()).scaleBy(select(svg()), factor); }
-export function pan(dx, dy) { zooms.get(svg()).translateBy(select(svg()), dx, dy); }
+export function by(factor) {
+  zooms.get(svg()).scaleBy(select(svg()), factor);
+}
+export function pan(dx, dy) {
+  zooms.get(svg()).translateBy(select(svg()), dx, dy);
+}
 // Bring a box into sight, moving no more than needed.
 export function follow(key) {
   const node = nodeOf(key);
   if (!node || state.view !== "graph") return;
-  const r = node.getBoundingClientRect(), c = $("canvas").getBoundingClientRect(), k = svg().__zoom.k;
-  if (k < 0.4) { const [x, y] = centre(key); return go(zoomIdentity.translate(c.width / 2 - x * 0.8, c.height / 2 - y * 0.8).scale(0.8)); }
+  const r = node.getBoundingClientRect(),
+    c = $("canvas").getBoundingClientRect(),
+    k = svg().__zoom.k;
+  if (k < 0.4) {
+    const [x, y] = centre(key);
+    return go(zoomIdentity.translate(c.width / 2 - x * 0.8, c.height / 2 - y * 0.8).scale(0.8));
+  }
   const edge = Math.min(50, c.width / 8, c.height / 8);
-  const dx = Math.max(0, c.left + edge - r.left) || Math.min(0, c.right - edge - r.right), dy = Math.max(0, c.top + edge - r.top) || Math.min(0, c.bottom - edge - r.bottom);
+  const dx = Math.max(0, c.left + edge - r.left) || Math.min(0, c.right - edge - r.right),
+    dy = Math.max(0, c.top + edge - r.top) || Math.min(0, c.bottom - edge - r.bottom);
   if (dx || dy) pan(dx / k, dy / k);
 }
 
 export function choose(key, { focus = false, view = false } = {}) {
   if (!graph().byKey.has(key)) return;
   state.key = key;
-  if (view && state.view !== "graph") { state.view = "graph"; tell("view"); }
+  if (view && state.view !== "graph") {
+    state.view = "graph";
+    tell("view");
+  }
   tell("key");
   follow(key);
-  if (focus) { const node = nodeOf(key); node.focus({ preventScroll: true }); }
+  if (focus) {
+    const node = nodeOf(key);
+    node.focus({ preventScroll: true });
+  }
 }
 
 // The nearest box in the direction of an arrow key.
 export function neighbour(key, dx, dy) {
   const [x, y] = centre(key);
-  let best = null, least = Infinity;
+  let best = null,
+    least = Infinity;
   for (const v of graph().values) {
     if (v.k === key) continue;
-    const [p, q] = centre(v.k), along = (p - x) * dx + (q - y) * dy, across = Math.abs((p - x) * dy + (q - y) * dx);
+    const [p, q] = centre(v.k),
+      along = (p - x) * dx + (q - y) * dy,
+      across = Math.abs((p - x) * dy + (q - y) * dx);
     if (along < 8) continue;
     const d = along + 2.2 * across;
-    if (d < least) { least = d; best = v.k; }
+    if (d < least) {
+      least = d;
+      best = v.k;
+    }
   }
   return best;
 }
@@ -81,22 +117,48 @@ export function neighbour(key, dx, dy) {
 function numbers() {
   const one = svg();
   for (const node of one.querySelectorAll(".node")) {
-    const v = graph().byKey.get(node.dataset.k), place = node.querySelector(".numbers"), w = node.querySelector(".box").getBBox().width;
+    const v = graph().byKey.get(node.dataset.k),
+      place = node.querySelector(".numbers"),
+      w = node.querySelector(".box").getBBox().width;
     place.replaceChildren();
     if (v.warn.length) {
-      const mark = el("g", { cls: "warn", transform: "translate(-9,-7)" }, el("path", { d: "M9,0L18,16H0Z" }), el("text", { x: 9, y: 14 }, "!"));
+      const mark = el(
+        "g",
+        { cls: "warn", transform: "translate(-9,-7)" },
+        el("path", { d: "M9,0L18,16H0Z" }),
+        el("text", { x: 9, y: 14 }, "!"),
+      );
       place.append(mark);
       node.setAttribute("aria-label", `${node.querySelector("title").textContent}; warning: ${v.warn.join("; ")}`);
     } else node.setAttribute("aria-label", node.querySelector("title").textContent);
     const half = (w - 30) / 2;
-    for (const [i, cls, x] of [[v.value, "v", 11], [v.grad, "g", w - 11 - half]]) {
+    for (const [i, cls, x] of [
+      [v.value, "v", 11],
+      [v.grad, "g", w - 11 - half],
+    ]) {
       const a = array(i);
-      if (!a) { if (cls === "v") place.append(el("text", { cls: "num", x: 11, y: 44 }, "not kept")); continue; }
+      if (!a) {
+        if (cls === "v") place.append(el("text", { cls: "num", x: 11, y: 44 }, "not kept"));
+        continue;
+      }
       const path = spark(i, half, 18);
       if (path) {
-        place.append(el("path", { cls: `hist ${cls}`, d: path, transform: `translate(${x.toFixed(1)},31)` }), el("line", { cls: "base", x1: x, x2: x + half, y1: 49.5, y2: 49.5 }));
-        if (facts(i).odd) place.append(el("text", { cls: cls === "g" ? "num g" : "num", x: cls === "g" ? w - 11 : x, y: 44 }, "nan/inf"));
-      } else place.append(el("text", { cls: cls === "g" ? "num g" : "num", x: cls === "g" ? w - 11 : x, y: 46 }, `${cls === "g" ? "∂ " : ""}${number(a.d[0])}`));
+        place.append(
+          el("path", { cls: `hist ${cls}`, d: path, transform: `translate(${x.toFixed(1)},31)` }),
+          el("line", { cls: "base", x1: x, x2: x + half, y1: 49.5, y2: 49.5 }),
+        );
+        if (facts(i).odd)
+          place.append(
+            el("text", { cls: cls === "g" ? "num g" : "num", x: cls === "g" ? w - 11 : x, y: 44 }, "nan/inf"),
+          );
+      } else
+        place.append(
+          el(
+            "text",
+            { cls: cls === "g" ? "num g" : "num", x: cls === "g" ? w - 11 : x, y: 46 },
+            `${cls === "g" ? "∂ " : ""}${number(a.d[0])}`,
+          ),
+        );
     }
   }
 }
@@ -104,9 +166,14 @@ function numbers() {
 let drawn = null;
 listen((what) => {
   if (what === "graph") {
-    svgs.forEach((one, i) => { one.toggleAttribute("hidden", i !== graph().drawing); });
+    svgs.forEach((one, i) => {
+      one.toggleAttribute("hidden", i !== graph().drawing);
+    });
     numbers();
-    if (drawn !== svg()) { drawn = svg(); start(); }
+    if (drawn !== svg()) {
+      drawn = svg();
+      start();
+    }
     $("simple").hidden = !graph().simple;
     $("simple").textContent = graph().simple ? `Laid out in plain rows: ${graph().simple}` : "";
   }
@@ -115,17 +182,23 @@ listen((what) => {
       const mine = node.dataset.k === state.key;
       node.classList.toggle("selected", mine);
       node.setAttribute("tabindex", mine || (!state.key && node === svg().querySelector(".node")) ? "0" : "-1");
-      if (mine) node.setAttribute("aria-current", "true"); else node.removeAttribute("aria-current");
+      if (mine) node.setAttribute("aria-current", "true");
+      else node.removeAttribute("aria-current");
     }
   }
 });
 // On paper a long graph stands in columns, cut between the boxes.
 addEventListener("beforeprint", () => {
-  const one = svg(), [W, H] = total(), inner = one.querySelector(".zoom"), n = Math.min(6, Math.max(1, Math.ceil(Math.sqrt(H / (1.3 * (W + 110))) - 0.1)));
-  const tops = graph().values.map((v) => centre(v.k)[1] - 44), free = (y) => tops.every((t) => y < t || y > t + 84);
+  const one = svg(),
+    [W, H] = total(),
+    inner = one.querySelector(".zoom"),
+    n = Math.min(6, Math.max(1, Math.ceil(Math.sqrt(H / (1.3 * (W + 110))) - 0.1)));
+  const tops = graph().values.map((v) => centre(v.k)[1] - 44),
+    free = (y) => tops.every((t) => y < t || y > t + 84);
   const cuts = [0];
   for (let i = 1; i < n; i++) {
-    let y = Math.round((H * i) / n), d = 0;
+    let y = Math.round((H * i) / n),
+      d = 0;
     while (!free(y + d) && Math.abs(d) < 90) d = d > 0 ? -d : -d + 2;
     cuts.push(free(y + d) ? y + d : y);
   }
@@ -134,7 +207,8 @@ addEventListener("beforeprint", () => {
   inner.removeAttribute("transform");
   const paper = el("div", { id: "paper" });
   for (let i = 0; i < n; i++) {
-    const part = el("svg", { viewBox: `-30 ${cuts[i]} ${W + 110} ${cuts[i + 1] - cuts[i]}`, "aria-hidden": "true" }), use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+    const part = el("svg", { viewBox: `-30 ${cuts[i]} ${W + 110} ${cuts[i + 1] - cuts[i]}`, "aria-hidden": "true" }),
+      use = document.createElementNS("http://www.w3.org/2000/svg", "use");
     use.setAttribute("href", `#${inner.id}`);
     part.append(use);
     part.style.width = `${100 / n}%`;

@@ -1,18 +1,27 @@
 // Arrays with numpy's meaning: {s: shape, d: Float64Array}. A budget keeps a learner's formula from hanging the page.
 
 export class Refused extends Error {}
-export const refuse = (text) => { throw new Refused(text); };
+export const refuse = (text) => {
+  throw new Refused(text);
+};
 
 let left = 0;
-export const refill = (n = 4e7) => { left = n; };
-export const spend = (n) => { if ((left -= n) < 0) refuse("this takes too long to work out here: use whole arrays, not loops"); };
+export const refill = (n = 4e7) => {
+  left = n;
+};
+export const spend = (n) => {
+  if ((left -= n) < 0) refuse("this takes too long to work out here: use whole arrays, not loops");
+};
 
 export const size = (s) => s.reduce((a, b) => a * b, 1);
 export const show = (s) => (s.length === 1 ? `(${s[0]},)` : `(${s.join(", ")})`);
 export const isArray = (x) => x instanceof Nd;
 
 export class Nd {
-  constructor(s, d) { this.s = s; this.d = d; }
+  constructor(s, d) {
+    this.s = s;
+    this.d = d;
+  }
 }
 export const make = (s, fill = 0) => {
   const n = size(s);
@@ -45,22 +54,36 @@ const stack = (rows) => {
   rows.forEach((r, i) => out.d.set(r.d, i * size(s)));
   return out;
 };
-const strides = (s) => { const out = []; let n = 1; for (let i = s.length; i--;) { out[i] = n; n *= s[i]; } return out; };
+const strides = (s) => {
+  const out = [];
+  let n = 1;
+  for (let i = s.length; i--;) {
+    out[i] = n;
+    n *= s[i];
+  }
+  return out;
+};
 
 export const broadcast = (...shapes) => {
   const n = Math.max(...shapes.map((s) => s.length));
   const out = new Array(n).fill(1);
-  for (const s of shapes) s.forEach((x, i) => {
-    const j = n - s.length + i;
-    if (x !== 1) { if (out[j] !== 1 && out[j] !== x) refuse(`shapes ${shapes.map(show).join(" and ")} do not go together`); out[j] = x; }
-  });
+  for (const s of shapes)
+    s.forEach((x, i) => {
+      const j = n - s.length + i;
+      if (x !== 1) {
+        if (out[j] !== 1 && out[j] !== x) refuse(`shapes ${shapes.map(show).join(" and ")} do not go together`);
+        out[j] = x;
+      }
+    });
   return out;
 };
 // The flat position in an array of shape s for each element of the broadcast shape `to`.
 const spread = (s, to) => {
-  const n = size(to), pos = new Int32Array(n);
+  const n = size(to),
+    pos = new Int32Array(n);
   if (n === 0) return pos;
-  const st = strides(s), lead = to.length - s.length;
+  const st = strides(s),
+    lead = to.length - s.length;
   const step = to.map((_, i) => (i < lead || s[i - lead] === 1 ? 0 : st[i - lead]));
   const at = new Array(to.length).fill(0);
   let p = 0;
@@ -69,24 +92,38 @@ const spread = (s, to) => {
     for (let i = to.length; i--;) {
       p += step[i];
       if (++at[i] < to[i]) break;
-      p -= step[i] * to[i]; at[i] = 0;
+      p -= step[i] * to[i];
+      at[i] = 0;
     }
   }
   return pos;
 };
-export const map = (a, f) => { spend(a.d.length); const out = new Float64Array(a.d.length); for (let i = 0; i < out.length; i++) out[i] = f(a.d[i]); return new Nd(a.s, out); };
+export const map = (a, f) => {
+  spend(a.d.length);
+  const out = new Float64Array(a.d.length);
+  for (let i = 0; i < out.length; i++) out[i] = f(a.d[i]);
+  return new Nd(a.s, out);
+};
 export const zip = (a, b, f) => {
-  a = asNd(a); b = asNd(b);
-  const s = broadcast(a.s, b.s), out = make(s), n = out.d.length;
+  a = asNd(a);
+  b = asNd(b);
+  const s = broadcast(a.s, b.s),
+    out = make(s),
+    n = out.d.length;
   spend(n);
   const same = (x) => x.d.length === n;
-  const p = same(a) ? null : spread(a.s, s), q = same(b) ? null : spread(b.s, s);
+  const p = same(a) ? null : spread(a.s, s),
+    q = same(b) ? null : spread(b.s, s);
   for (let i = 0; i < n; i++) out.d[i] = f(a.d[p ? p[i] : i], b.d[q ? q[i] : i]);
   return out;
 };
 export const where = (c, x, y) => {
-  c = asNd(c); x = asNd(x); y = asNd(y);
-  const s = broadcast(c.s, x.s, y.s), out = make(s), [p, q, r] = [c, x, y].map((a) => spread(a.s, s));
+  c = asNd(c);
+  x = asNd(x);
+  y = asNd(y);
+  const s = broadcast(c.s, x.s, y.s),
+    out = make(s),
+    [p, q, r] = [c, x, y].map((a) => spread(a.s, s));
   for (let i = 0; i < out.d.length; i++) out.d[i] = c.d[p[i]] ? x.d[q[i]] : y.d[r[i]];
   return out;
 };
@@ -94,14 +131,19 @@ export const expandTo = (a, s) => {
   if (show(broadcast(a.s, s)) !== show(s)) refuse(`shape ${show(a.s)} does not broadcast to ${show(s)}`);
   return zip(a, make(s), (x) => x);
 };
-const axisOf = (k, n) => (Number.isInteger(k) && k >= -n && k < n ? (k + n) % n : refuse(`axis ${k} is out of bounds for an array of ${n} dimensions`));
+const axisOf = (k, n) =>
+  Number.isInteger(k) && k >= -n && k < n
+    ? (k + n) % n
+    : refuse(`axis ${k} is out of bounds for an array of ${n} dimensions`);
 
 // f(values: Float64Array) -> number, over some axes (null: all).
 export const reduce = (a, axis, keep, f) => {
   const n = a.s.length;
-  const axes = axis === null || axis === undefined ? a.s.map((_, i) => i) : (axis.tuple ?? [axis]).map((k) => axisOf(k, n));
+  const axes =
+    axis === null || axis === undefined ? a.s.map((_, i) => i) : (axis.tuple ?? [axis]).map((k) => axisOf(k, n));
   const rest = a.s.map((_, i) => i).filter((i) => !axes.includes(i));
-  const order = transpose(a, [...rest, ...axes]), m = size(axes.map((i) => a.s[i]));
+  const order = transpose(a, [...rest, ...axes]),
+    m = size(axes.map((i) => a.s[i]));
   const outS = keep ? a.s.map((x, i) => (axes.includes(i) ? 1 : x)) : rest.map((i) => a.s[i]);
   const out = make(outS);
   for (let i = 0; i < out.d.length; i++) out.d[i] = f(order.d.subarray(i * m, (i + 1) * m));
@@ -112,34 +154,56 @@ export const transpose = (a, dims) => {
   dims = dims.map((k) => axisOf(k, n));
   if (new Set(dims).size !== n) refuse("a transpose names each dimension once");
   if (dims.every((k, i) => k === i)) return a;
-  const s = dims.map((i) => a.s[i]), st = strides(a.s), step = dims.map((i) => st[i]), out = make(s), at = new Array(n).fill(0);
+  const s = dims.map((i) => a.s[i]),
+    st = strides(a.s),
+    step = dims.map((i) => st[i]),
+    out = make(s),
+    at = new Array(n).fill(0);
   let p = 0;
   for (let k = 0; k < out.d.length; k++) {
     out.d[k] = a.d[p];
-    for (let i = n; i--;) { p += step[i]; if (++at[i] < s[i]) break; p -= step[i] * s[i]; at[i] = 0; }
+    for (let i = n; i--;) {
+      p += step[i];
+      if (++at[i] < s[i]) break;
+      p -= step[i] * s[i];
+      at[i] = 0;
+    }
   }
   return out;
 };
 export const reshape = (a, s) => {
-  const open = s.indexOf(-1), n = a.d.length;
+  const open = s.indexOf(-1),
+    n = a.d.length;
   if (open >= 0) s = s.map((x, i) => (i === open ? n / size(s.filter((_, j) => j !== open)) : x));
-  if (size(s) !== n || !s.every((x) => Number.isInteger(x) && x >= 0)) refuse(`cannot reshape ${show(a.s)} into ${show(s)}`);
+  if (size(s) !== n || !s.every((x) => Number.isInteger(x) && x >= 0))
+    refuse(`cannot reshape ${show(a.s)} into ${show(s)}`);
   return new Nd(s, a.d);
 };
-export const copy = (a) => { spend(a.d.length); return new Nd(a.s, a.d.slice()); };
+export const copy = (a) => {
+  spend(a.d.length);
+  return new Nd(a.s, a.d.slice());
+};
 export const matmul = (a, b) => {
-  a = asNd(a); b = asNd(b);
+  a = asNd(a);
+  b = asNd(b);
   if (!a.s.length || !b.s.length) refuse("@ takes arrays, not numbers: use *");
-  const A = a.s.length === 1 ? [1, a.s[0]] : a.s, B = b.s.length === 1 ? [b.s[0], 1] : b.s;
-  const [n, k] = A.slice(-2), [k2, m] = B.slice(-2);
+  const A = a.s.length === 1 ? [1, a.s[0]] : a.s,
+    B = b.s.length === 1 ? [b.s[0], 1] : b.s;
+  const [n, k] = A.slice(-2),
+    [k2, m] = B.slice(-2);
   if (k !== k2) refuse(`shapes ${show(a.s)} @ ${show(b.s)} do not go together: ${k} and ${k2} must be the same`);
-  const lead = broadcast(A.slice(0, -2), B.slice(0, -2)), L = size(lead);
+  const lead = broadcast(A.slice(0, -2), B.slice(0, -2)),
+    L = size(lead);
   spend(L * n * m * k);
-  const out = make([...lead, n, m]), p = spread(A.slice(0, -2), lead), q = spread(B.slice(0, -2), lead);
-  for (let l = 0; l < L; l++) for (let i = 0; i < n; i++) for (let j = 0; j < k; j++) {
-    const x = a.d[(p[l] * n + i) * k + j];
-    for (let c = 0; c < m; c++) out.d[(l * n + i) * m + c] += x * b.d[(q[l] * k + j) * m + c];
-  }
+  const out = make([...lead, n, m]),
+    p = spread(A.slice(0, -2), lead),
+    q = spread(B.slice(0, -2), lead);
+  for (let l = 0; l < L; l++)
+    for (let i = 0; i < n; i++)
+      for (let j = 0; j < k; j++) {
+        const x = a.d[(p[l] * n + i) * k + j];
+        for (let c = 0; c < m; c++) out.d[(l * n + i) * m + c] += x * b.d[(q[l] * k + j) * m + c];
+      }
   let s = out.s;
   if (a.s.length === 1) s = [...s.slice(0, -2), s.at(-1)];
   if (b.s.length === 1) s = s.slice(0, -1);
@@ -153,18 +217,25 @@ export const positions = (s, items) => {
   const at = items.indexOf("...");
   const rest = new Array(s.length - used).fill({ slice: [null, null, null] });
   items = at < 0 ? [...items, ...rest] : [...items.slice(0, at), ...rest, ...items.slice(at + 1)];
-  const st = strides(s), parts = [], arrays = [];
-  let dim = 0, first = -1, apart = false, lastArray = -1;
+  const st = strides(s),
+    parts = [],
+    arrays = [];
+  let dim = 0,
+    first = -1,
+    apart = false,
+    lastArray = -1;
   items.forEach((item, i) => {
     if (item === null) return parts.push({ n: 1, offset: () => 0 });
-    const n = s[dim], step = st[dim];
+    const n = s[dim],
+      step = st[dim];
     dim++;
     if (item?.slice) {
       let [a, b, c] = item.slice;
       c ??= 1;
       if (c <= 0) refuse("slices step forward");
       const fix = (x, none) => (x === null ? none : Math.min(n, Math.max(0, x < 0 ? x + n : x)));
-      a = fix(a, 0); b = fix(b, n);
+      a = fix(a, 0);
+      b = fix(b, n);
       return parts.push({ n: Math.max(0, Math.ceil((b - a) / c)), offset: (k) => (a + k * c) * step });
     }
     const array = asNd(item);
@@ -187,19 +258,27 @@ export const positions = (s, items) => {
     }
     parts.splice(apart ? 0 : first, 0, { n: all.length, offset: (k) => all[k], shape: shapeOf });
   }
-  const out = [], sizes = parts.map((p) => p.n), n = size(sizes), pos = new Int32Array(n), c = new Array(parts.length).fill(0);
+  const out = [],
+    sizes = parts.map((p) => p.n),
+    n = size(sizes),
+    pos = new Int32Array(n),
+    c = new Array(parts.length).fill(0);
   spend(n);
   parts.forEach((p) => out.push(...(p.shape ?? [p.n])));
   for (let k = 0; k < n; k++) {
     let p = 0;
     for (let i = 0; i < c.length; i++) p += parts[i].offset(c[i]);
     pos[k] = p;
-    for (let i = c.length; i--;) { if (++c[i] < sizes[i]) break; c[i] = 0; }
+    for (let i = c.length; i--;) {
+      if (++c[i] < sizes[i]) break;
+      c[i] = 0;
+    }
   }
   return { s: out, pos };
 };
 export const take = (a, items) => {
-  const { s, pos } = positions(a.s, items), out = make(s);
+  const { s, pos } = positions(a.s, items),
+    out = make(s);
   for (let i = 0; i < pos.length; i++) out.d[i] = a.d[pos[i]];
   return out;
 };

@@ -9,7 +9,13 @@ const plan = () => {
     const used = new Map();
     for (const v of g.values) for (const use of v.uses) used.set(`${use.op} ${use.i}`, { v, use });
     const back = [...g.order].reverse().filter((op) => op.inputs.some((_, i) => used.has(`${op.k} ${i}`)));
-    g.plan = [{ kind: "none" }, ...g.order.map((op) => ({ kind: "forward", op })), { kind: "seed" }, ...back.map((op) => ({ kind: "backward", op })), { kind: "done" }];
+    g.plan = [
+      { kind: "none" },
+      ...g.order.map((op) => ({ kind: "forward", op })),
+      { kind: "seed" },
+      ...back.map((op) => ({ kind: "backward", op })),
+      { kind: "done" },
+    ];
     g.used = used;
   }
   return g.plan;
@@ -25,26 +31,38 @@ export function play(on = timer === null) {
   timer = null;
   if (on) {
     if (state.step === last()) step(0);
-    timer = setInterval(() => { if (state.step >= last()) play(false); else step(state.step + 1); }, +$("speed").value);
+    timer = setInterval(() => {
+      if (state.step >= last()) play(false);
+      else step(state.step + 1);
+    }, +$("speed").value);
   }
   $("play").textContent = timer === null ? "▶ Play" : "❚❚ Pause";
   $("play").setAttribute("aria-label", timer === null ? "Play" : "Pause");
 }
 
 function show() {
-  const g = graph(), steps = plan(), at = state.step, now = steps[at], one = svg();
-  const done = new Set(), grads = new Map();
+  const g = graph(),
+    steps = plan(),
+    at = state.step,
+    now = steps[at],
+    one = svg();
+  const done = new Set(),
+    grads = new Map();
   for (const v of g.values) if (!v.by) done.add(v.k);
   for (let k = 1; k <= at; k++) {
     if (steps[k].kind === "forward") done.add(steps[k].op.out);
     if (steps[k].kind === "seed") for (const v of g.values) if (v.kind === "output") grads.set(v.k, 0);
     if (steps[k].kind === "backward") for (const [v] of inputs(steps[k].op)) grads.set(v.k, (grads.get(v.k) ?? 0) + 1);
   }
-  const whole = now.kind === "done", backward = now.kind === "backward", forward = now.kind === "forward";
+  const whole = now.kind === "done",
+    backward = now.kind === "backward",
+    forward = now.kind === "forward";
   const into = new Map();
   if (backward) for (const [v] of inputs(now.op)) into.set(v.k, (into.get(v.k) ?? 0) + 1);
   for (const node of one.querySelectorAll(".node")) {
-    const k = node.dataset.k, v = g.byKey.get(k), hides = state.quiz && !state.quiz.open(k);
+    const k = node.dataset.k,
+      v = g.byKey.get(k),
+      hides = state.quiz && !state.quiz.open(k);
     const set = (name, on) => node.classList.toggle(name, !!on);
     set("pending", !done.has(k));
     set("nograd", hides || !(whole || (grads.has(k) && (v.kind === "output" || grads.get(k) > 0))));
@@ -53,47 +71,93 @@ function show() {
     set("adding", into.has(k) && grads.get(k) > 1);
   }
   for (const edge of one.querySelectorAll(".edge")) {
-    const { f, t, i } = edge.dataset, mine = now.op?.out === t;
+    const { f, t, i } = edge.dataset,
+      mine = now.op?.out === t;
     edge.classList.toggle("pending", !done.has(t));
     edge.classList.toggle("forward", forward && mine);
-    edge.classList.toggle("flow", backward && mine && g.used.has(`${now.op.k} ${i}`) && g.used.get(`${now.op.k} ${i}`).v.k === f);
+    edge.classList.toggle(
+      "flow",
+      backward && mine && g.used.has(`${now.op.k} ${i}`) && g.used.get(`${now.op.k} ${i}`).v.k === f,
+    );
   }
   $("slider").max = last();
   $("slider").value = at;
-  $("slider").setAttribute("aria-valuetext", `${at} of ${last()}: ${now.kind === "none" ? "start" : now.kind}${now.op ? ` ${now.op.symbol}` : ""}`);
-  for (const [id, off] of [["first", at === 0], ["previous", at === 0], ["next", at === last()], ["last", at === last()]]) $(id).disabled = off;
+  $("slider").setAttribute(
+    "aria-valuetext",
+    `${at} of ${last()}: ${now.kind === "none" ? "start" : now.kind}${now.op ? ` ${now.op.symbol}` : ""}`,
+  );
+  for (const [id, off] of [
+    ["first", at === 0],
+    ["previous", at === 0],
+    ["next", at === last()],
+    ["last", at === last()],
+  ])
+    $(id).disabled = off;
   $("status").replaceChildren(...said(now, at, grads));
   if (now.op) follow(now.op.out);
 }
-const inputs = (op) => op.inputs.map((_, i) => graph().used.get(`${op.k} ${i}`)).filter(Boolean).map(({ v, use }) => [v, use]);
+const inputs = (op) =>
+  op.inputs
+    .map((_, i) => graph().used.get(`${op.k} ${i}`))
+    .filter(Boolean)
+    .map(({ v, use }) => [v, use]);
 
 function said(now, at, grads) {
-  const g = graph(), code = (text) => el("code", {}, text);
+  const g = graph(),
+    code = (text) => el("code", {}, text);
   if (now.kind === "none") return ["Start: the leaves and constants are there, nothing has run yet."];
-  if (now.kind === "done") return [`All ${g.order.length} ops have run forward and backward. Step through them here, or choose a box above.`];
+  if (now.kind === "done")
+    return [`All ${g.order.length} ops have run forward and backward. Step through them here, or choose a box above.`];
   if (now.kind === "seed") return ["Backward begins: the gradient of the output by itself is ", code("1"), "."];
   const out = g.byKey.get(now.op.out);
   if (now.kind === "forward") {
-    return [`Forward ${at} of ${g.order.length}: `, code(out.line), ` ${shape(out.shape)}${out.value !== null && !out.shape.length ? ` = ${number(facts(out.value).mean)}` : ""}`];
+    return [
+      `Forward ${at} of ${g.order.length}: `,
+      code(out.line),
+      ` ${shape(out.shape)}${out.value !== null && !out.shape.length ? ` = ${number(facts(out.value).mean)}` : ""}`,
+    ];
   }
   const first = plan().findIndex((s) => s.kind === "seed");
   const parts = [`Backward ${at - first} of ${last() - first - 1}: `, code(now.op.formula || now.op.name), " "];
   for (const [v, use] of inputs(now.op)) {
-    const n = v.uses.length, k = grads.get(v.k);
-    parts.push(` d${v.var} ${n > 1 ? (k > 1 ? `+= (use ${k} of ${n}: it adds up)` : `(use 1 of ${n})`) : "is found"}${use.wide && shape(use.wide) !== shape(v.shape) ? `, summed ${shape(use.wide)} → ${shape(v.shape)}` : ""};`);
+    const n = v.uses.length,
+      k = grads.get(v.k);
+    parts.push(
+      ` d${v.var} ${n > 1 ? (k > 1 ? `+= (use ${k} of ${n}: it adds up)` : `(use 1 of ${n})`) : "is found"}${use.wide && shape(use.wide) !== shape(v.shape) ? `, summed ${shape(use.wide)} → ${shape(v.shape)}` : ""};`,
+    );
   }
   parts[parts.length - 1] = parts.at(-1).replace(/;$/, ".");
   return parts;
 }
 
 listen((what) => {
-  if (what === "graph") { state.step = Math.min(state.step, last()); show(); }
+  if (what === "graph") {
+    state.step = Math.min(state.step, last());
+    show();
+  }
   if (what === "step" || what === "quiz") show();
 });
-$("first").addEventListener("click", () => { play(false); step(0); });
-$("previous").addEventListener("click", () => { play(false); step(state.step - 1); });
-$("next").addEventListener("click", () => { play(false); step(state.step + 1); });
-$("last").addEventListener("click", () => { play(false); step(last()); });
+$("first").addEventListener("click", () => {
+  play(false);
+  step(0);
+});
+$("previous").addEventListener("click", () => {
+  play(false);
+  step(state.step - 1);
+});
+$("next").addEventListener("click", () => {
+  play(false);
+  step(state.step + 1);
+});
+$("last").addEventListener("click", () => {
+  play(false);
+  step(last());
+});
 $("play").addEventListener("click", () => play());
-$("slider").addEventListener("input", (event) => { play(false); step(+event.target.value); });
-$("speed").addEventListener("change", () => { if (timer !== null) play(true); });
+$("slider").addEventListener("input", (event) => {
+  play(false);
+  step(+event.target.value);
+});
+$("speed").addEventListener("change", () => {
+  if (timer !== null) play(true);
+});

@@ -5,34 +5,88 @@ import { choose } from "./graph.js";
 import { size } from "./nd.js";
 
 const RANK = { differs: 0, approximate: 1, exact: 2 };
-const norm = (v) => (state.quiz && !state.quiz.open(v.k) ? null : facts(v.grad)?.norm ?? null);
+const norm = (v) => (state.quiz && !state.quiz.open(v.k) ? null : (facts(v.grad)?.norm ?? null));
 const COLUMNS = {
   name: { head: "Name", key: (v) => called(v).toLowerCase() },
   op: { head: "Op", key: (v) => (v.by ? graph().ops.get(v.by).symbol : v.kind) },
   shape: { head: "Shape", key: (v) => size(v.shape) },
   value: { head: "Value norm", num: true, key: (v) => facts(v.value)?.norm ?? null },
   grad: { head: "Gradient norm", num: true, key: norm },
-  check: { head: "Check", key: (v) => { const c = graph().check.get(v.name); return c ? Math.min(...c.map((x) => RANK[x.status])) : null; } },
+  check: {
+    head: "Check",
+    key: (v) => {
+      const c = graph().check.get(v.name);
+      return c ? Math.min(...c.map((x) => RANK[x.status])) : null;
+    },
+  },
 };
-let sorted = null, down = false;
+let sorted = null,
+  down = false;
 
 function draw() {
-  const g = graph(), checked = g.values.some((v) => g.check.has(v.name));
+  const g = graph(),
+    checked = g.values.some((v) => g.check.has(v.name));
   const columns = Object.entries(COLUMNS).filter(([id]) => id !== "check" || checked);
   const rows = [...g.values];
   if (sorted) {
     const { key } = COLUMNS[sorted];
     // what has nothing to sort by comes last, whichever way
-    rows.sort((a, b) => { const [x, y] = [key(a), key(b)]; return x === null ? (y === null ? 0 : 1) : y === null ? -1 : (x < y ? -1 : x > y ? 1 : 0) * (down ? -1 : 1); });
+    rows.sort((a, b) => {
+      const [x, y] = [key(a), key(b)];
+      return x === null ? (y === null ? 0 : 1) : y === null ? -1 : (x < y ? -1 : x > y ? 1 : 0) * (down ? -1 : 1);
+    });
   }
-  const head = el("tr", {}, ...columns.map(([id, c]) => el("th", { scope: "col", cls: c.num ? "num" : "", "aria-sort": sorted === id ? (down ? "descending" : "ascending") : "none" },
-    el("button", { type: "button", id: `sort-${id}`, onclick: () => { down = sorted === id ? !down : !!c.num; sorted = id; draw(); $(`sort-${id}`).focus(); } }, `${c.head} ${sorted === id ? (down ? "▼" : "▲") : ""}`))));
-  const body = rows.map((v) => el("tr", { cls: v.k === state.key ? "selected" : "", "data-k": v.k },
-    el("td", {}, el("button", { type: "button", onclick: () => choose(v.k) }, called(v))),
-    el("td", { cls: "mono" }, v.by ? g.ops.get(v.by).symbol : v.kind), el("td", { cls: "mono" }, shape(v.shape)),
-    el("td", { cls: "num" }, number(COLUMNS.value.key(v))), el("td", { cls: "num" }, number(norm(v))),
-    ...(checked ? [el("td", {}, ...badges(v).flatMap((b) => [b, " "]))] : [])));
-  $("view-table").replaceChildren(el("table", {}, el("caption", {}, `${g.values.length} values of ${g.label}`), el("thead", {}, head), el("tbody", {}, ...body)));
+  const head = el(
+    "tr",
+    {},
+    ...columns.map(([id, c]) =>
+      el(
+        "th",
+        {
+          scope: "col",
+          cls: c.num ? "num" : "",
+          "aria-sort": sorted === id ? (down ? "descending" : "ascending") : "none",
+        },
+        el(
+          "button",
+          {
+            type: "button",
+            id: `sort-${id}`,
+            onclick: () => {
+              down = sorted === id ? !down : !!c.num;
+              sorted = id;
+              draw();
+              $(`sort-${id}`).focus();
+            },
+          },
+          `${c.head} ${sorted === id ? (down ? "▼" : "▲") : ""}`,
+        ),
+      ),
+    ),
+  );
+  const body = rows.map((v) =>
+    el(
+      "tr",
+      { cls: v.k === state.key ? "selected" : "", "data-k": v.k },
+      el("td", {}, el("button", { type: "button", onclick: () => choose(v.k) }, called(v))),
+      el("td", { cls: "mono" }, v.by ? g.ops.get(v.by).symbol : v.kind),
+      el("td", { cls: "mono" }, shape(v.shape)),
+      el("td", { cls: "num" }, number(COLUMNS.value.key(v))),
+      el("td", { cls: "num" }, number(norm(v))),
+      ...(checked ? [el("td", {}, ...badges(v).flatMap((b) => [b, " "]))] : []),
+    ),
+  );
+  $("view-table").replaceChildren(
+    el(
+      "table",
+      {},
+      el("caption", {}, `${g.values.length} values of ${g.label}`),
+      el("thead", {}, head),
+      el("tbody", {}, ...body),
+    ),
+  );
 }
-listen((what) => { if (["graph", "key", "quiz"].includes(what)) draw(); });
+listen((what) => {
+  if (["graph", "key", "quiz"].includes(what)) draw();
+});
 export { tell };
