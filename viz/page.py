@@ -27,7 +27,7 @@ from .formulas import Formulas
 from .layout import clean, draw, place
 from .replay import Numbers, replay
 from .stats import warnings_of
-from .trace import Trace, trace
+from .trace import Trace, trace_held
 
 __all__ = ["Snapshot", "page", "snapshot"]
 
@@ -71,7 +71,7 @@ def snapshot(
 
     Raises TypeError where output is no Tensor or check is none of these, RenderError for too large a graph.
     """
-    graph = trace(output, names)
+    graph, held = trace_held(output, names)
     if len(graph.values) > MAX_VALUES:
         raise RenderError(
             f"this graph has {len(graph.values):,} values, too many for a page (the limit is {MAX_VALUES:,}): "
@@ -84,7 +84,7 @@ def snapshot(
         if type(value) in (int, float) and str(name).isidentifier() and math.isfinite(value)
     }
     scalars = dict(list(plain.items())[:NUMBERS])
-    return Snapshot(graph, replay(outputs, graph, names or {}), label, scalars, _checked(check))
+    return Snapshot(graph, replay(outputs, graph, names or {}, held), label, scalars, _checked(check))
 
 
 def page(

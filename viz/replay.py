@@ -18,7 +18,7 @@ from minigrad import Tensor, dtypes, no_grad
 from minigrad.graph import Constant, Node
 from minigrad.ops import SumTo
 
-from .trace import Trace
+from .trace import Trace, trace_held
 
 __all__ = ["Numbers", "Use", "replay"]
 
@@ -53,15 +53,21 @@ class Numbers:
     targets: dict[str, Array] = field(default_factory=dict)  # by op: the targets of a loss
 
 
-def replay(outputs: Sequence[Tensor], graph: Trace, names: Mapping[str, Any]) -> Numbers:
-    """The numbers of `graph`, which is the Trace of these outputs and names."""
+def replay(
+    outputs: Sequence[Tensor], graph: Trace, names: Mapping[str, Any], held: Mapping[str, Any] | None = None
+) -> Numbers:
+    """The numbers of a graph. `graph` and `held` are what trace_held gave for these outputs and names."""
+    held = trace_held(outputs, names)[1] if held is None else held
     with no_grad(), np.errstate(all="ignore"):
-        return _Replay(outputs, graph, names).run()
+        return _Replay(outputs, graph, held, names).run()
 
 
 class _Replay:
-    def __init__(self, outputs: Sequence[Tensor], graph: Trace, names: Mapping[str, Any]) -> None:
-        self.outputs, self.graph, self.names = outputs, graph, names
+    def __init__(
+        self, outputs: Sequence[Tensor], graph: Trace, held: Mapping[str, Any], names: Mapping[str, Any]
+    ) -> None:
+        self.outputs, self.graph, self.held = outputs, graph, held
+        self.made = {op.output for op in graph.ops}
         self.nodes = _nodes(outputs)
         self.found = Numbers()
         self.saved: dict[Node, Any] = {}
@@ -98,14 +104,11 @@ class _Replay:
                 found.indices[op.key] = node.settings["index"]
             if "target" in node.settings:
                 found.targets[op.key] = np.asarray(node.settings["target"])
-        for tensor in self.outputs:
-            if tensor.grad_fn is None:  # a graph of itself
-                (key,) = (v.key for v in self.graph.values.values() if v.name == tensor.name or not self.nodes)
-                found.values[key] = np.array(tensor.array)
-        for value in self.graph.values.values():
-            thing = self.names.get(value.name) if value.name else None
-            if value.kind == "constant" and value.key not in found.values and hasattr(thing, "shape"):
-                found.values[value.key] = np.array(getattr(thing, "array", thing))
+        for key, thing in self.held.items():
+            if key not in self.made and key not in found.values:  # an index, say, or an output that no op made
+                found.values[key] = np.array(getattr(thing, "array", thing))
+                if isinstance(thing, Tensor) and thing.requires_grad and thing.grad is not None:
+                    found.held[key] = np.array(thing.grad.array)
 
     def forward(self) -> None:
         values = self.found.values
@@ -196,8 +199,10 @@ class _Replay:
             found.gradients[key] = found.held[key]
 
     def ends(self) -> list[str]:
-        found = [self.key_of[t.grad_fn] for t in self.outputs if t.grad_fn is not None]
-        return found or [v.key for v in self.graph.values.values() if v.kind == "leaf"]
+        """The keys of the outputs; one that no op made is a graph of itself."""
+        made = [self.key_of[t.grad_fn] for t in self.outputs if t.grad_fn is not None]
+        bare = {id(t) for t in self.outputs if t.grad_fn is None and t.requires_grad}
+        return made + [key for key, thing in self.held.items() if id(thing) in bare]
 
     def parts(self, node: Node, dout: Any) -> dict[int, Any]:
         """The gradients of a node's inputs, by position; empty where they cannot be worked out."""

@@ -25,7 +25,7 @@ from models.mlp import MLP, Config
 from viz.formulas import Formulas
 from viz.page import LECTURE, Snapshot, page, snapshot
 from viz.replay import replay
-from viz.trace import trace
+from viz.trace import trace, trace_held
 
 ASSETS = Path(__file__).resolve().parents[2] / "viz" / "assets"
 ELEMENTS_WITHOUT_END = {"meta", "input"}
@@ -148,8 +148,8 @@ def test_the_quiz_is_the_lectures(parsed: Parsed) -> None:
 
 
 def test_each_answer_gives_the_gradient(batch: Any, names: dict[str, Any]) -> None:
-    graph = trace(batch.graph[0], names)
-    numbers = replay([batch.graph[0]], graph, names)
+    graph, held = trace_held(batch.graph[0], names)
+    numbers = replay([batch.graph[0]], graph, names, held)
     formulas = Formulas(graph, numbers)
     keys = {v.name: v.key for v in graph.values.values()}
     for name in LECTURE:
@@ -356,10 +356,13 @@ def test_a_large_array_is_embedded_in_part(tmp_path: Path) -> None:
 def test_odd_numbers_and_no_elements(tmp_path: Path) -> None:
     x = mg.tensor([np.nan, np.inf, -1.0], requires_grad=True)
     e = mg.zeros((0, 3), requires_grad=True)
-    page([[x.sum(), e.sum()], x], tmp_path / "x.html", {"x": x, "e": e})
-    graphs = Parsed((tmp_path / "x.html").read_text("utf-8")).data["graphs"]
+    page([[x.sum(), e.sum()], x, [x, e, x * 2]], tmp_path / "x.html", {"x": x, "e": e})
+    found = Parsed((tmp_path / "x.html").read_text("utf-8"))
+    graphs = found.data["graphs"]
     assert [v["shape"] for v in graphs[0]["values"] if v["name"]] == [[3], [0, 3]]
     assert [v["kind"] for v in graphs[1]["values"]] == ["leaf"] and graphs[1]["ops"] == []
+    last = [v for v in graphs[2]["values"] if v["name"] == "x"]
+    assert decode(found.data, last[0]["grad"]).tolist() == [3, 3, 3]  # itself, and twice itself
 
 
 def test_errors_say_what_to_do(tmp_path: Path) -> None:
