@@ -128,7 +128,7 @@ class _Replay:
             elif out is not None:
                 values[op.output] = out
                 again[op.output] = node
-            if node.saved is not None:
+            if node.saved is not None and not any(node.watched):  # not changed in place since
                 self.saved[node] = node.saved
             elif out is not None and node.plan.save is not None:
                 out = values[op.output] if isinstance(out, np.ndarray) else out
@@ -138,7 +138,7 @@ class _Replay:
                 believed.update(x for x in op.inputs if x in again)
             elif op.output in again:
                 values.pop(op.output)
-            if op.output not in believed and node.saved is None:
+            if op.output not in believed and (node.saved is None or any(node.watched)):
                 self.saved.pop(node, None)
         for key in [key for key, value in values.items() if not isinstance(value, np.ndarray)]:
             values.pop(key)  # the parts of a split are a list, each part a value of its own

@@ -432,3 +432,12 @@ def test_the_fused_networks_answers(batch: Any) -> None:
         for line in answer.lines[:-1]:
             exec(line, scope)
         np.testing.assert_allclose(eval(answer.lines[-1], scope), want, rtol=1e-3, atol=1e-7, err_msg=str(value.name))
+
+
+def test_what_was_changed_in_place_is_not_differentiated() -> None:
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 3
+    loss = (y * y).sum()
+    y += 1
+    shot = snapshot(loss, {"x": x, "loss": loss})
+    assert shot.numbers.gradients["v1"].tolist() == [18.0, 36.0]  # of y as it was then
