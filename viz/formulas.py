@@ -247,4 +247,5 @@ class Formulas:
         found += [f"{swapped[2]} @ {swapped[1]}"] if swapped else []
         found += [f"{whole} / {n}" for n in self.graph.values[key].shape[:1] if n > 1]
         found += [f"2 * ({whole})", f"({whole}) * {self.var[key]}"]
+        found = [re.sub(r"^\(([^()]*)\)$", r"\1", text) for text in found]
         return [text for text in dict.fromkeys(found) if text and text != whole]

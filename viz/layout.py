@@ -7,6 +7,7 @@ Kinds are told apart by shape, colour only repeats it. The page's script fills i
 from __future__ import annotations
 
 import html
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -58,7 +59,8 @@ def place(graph: Trace, texts: Mapping[str, str]) -> Layout:
 
 
 def _width(value: Value, texts: Mapping[str, str]) -> float:
-    return max(112.0, round(len(_name(value, texts)) * CHARACTER + len(_about(value)) * 6.4 + 34))
+    least = 158.0 if math.prod(value.shape) == 1 else 112.0  # room for a number and its gradient
+    return max(least, round(len(_name(value, texts)) * CHARACTER + len(_about(value)) * 6.4 + 34))
 
 
 def _name(value: Value, texts: Mapping[str, str]) -> str:
@@ -166,8 +168,9 @@ def _rows(graph: Trace, widths: dict[str, float], why: str) -> Layout:
     for key in graph.values:
         rows[depth.get(key, 0)].append(key)
     layout = Layout(0, (max(rows, default=0) + 1) * ROW + 40.0, widths=widths, simple=why)
+    whole = max(sum(widths[key] + GAP for key in keys) for keys in rows.values())
     for row, keys in rows.items():
-        x = 20.0
+        x = 20.0 + (whole - sum(widths[key] + GAP for key in keys)) / 2
         for key in keys:
             layout.centres[key] = (x + widths[key] / 2, 20 + row * ROW + ROW / 2)
             x += widths[key] + GAP
@@ -245,7 +248,8 @@ def _node(value: Value, op: Op | None, layout: Layout, number: int, uses: int, t
     what = KINDS[value.kind] + (f" of {_op_text(op)}" if op else "")
     tip = f"{_called(value, texts)}, {what}, shape {value.shape}, {value.dtype}"
     parts = [
-        f'<g class="node {value.kind}" id="g{number}-{value.key}" data-k="{value.key}" role="button" tabindex="-1" '
+        f'<g class="node {value.kind}" id="g{number}-{value.key}" data-k="{value.key}" data-w="{w:g}" '
+        f'role="button" tabindex="-1" '
         f'aria-label="{_e(tip)}" transform="translate({left:g},{top:g})"><title>{_e(tip)}</title>'
     ]
     if value.kind == "constant":  # a corner cut off, as of a card

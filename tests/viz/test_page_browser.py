@@ -520,3 +520,16 @@ def test_axe_finds_nothing(mlp: Path, steps: Path, look: Callable[..., Any], sch
     several = look(steps, color_scheme=scheme, viewport={"width": 360, "height": 740})
     several.click("#tab-norms")
     clean(several, "norms")
+
+
+def test_a_large_graph_opens_and_steps(look: Callable[..., Any], tmp_path: Path) -> None:
+    x = y = mg.tensor(1.0, requires_grad=True)
+    for _ in range(1200):
+        y = y * 1.001
+    tab = look(page(y, tmp_path / "long.html", {"x": x, "y": y}))
+    assert "plain rows" in tab.inner_text("#simple")
+    tab.click("#first")
+    tab.click("#next")
+    assert "Forward 1 of 1200" in tab.inner_text("#status")
+    tab.click("#tab-table")
+    assert tab.eval_on_selector_all("#view-table tbody tr", "all => all.length") == 1201

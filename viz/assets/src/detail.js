@@ -178,7 +178,11 @@ export const overview = () => {
     out = g.values.filter((v) => v.kind === "output");
   return [
     el("h2", {}, g.label),
-    el("p", {}, `${g.values.length} values, ${g.order.length} ops, ${leaves.length} leaves that require grad.`),
+    el(
+      "p",
+      {},
+      `${g.values.length} values, ${g.order.length} ops, ${leaves.length === 1 ? "one leaf that requires" : `${leaves.length} leaves that require`} grad.`,
+    ),
     ...out.map((v) =>
       el(
         "p",

@@ -7,7 +7,21 @@ import { spark } from "./heat.js";
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 export const svgs = [...document.querySelectorAll("svg.graph")];
 export const svg = () => svgs[graph().drawing];
-export const nodeOf = (key) => svg().querySelector(`.node[data-k="${key}"]`);
+// By key, and where each stands: asking the browser for it in a loop would lay a large graph out again and again.
+const nodes = new Map();
+const standing = () => {
+  const one = svg();
+  if (!nodes.has(one)) {
+    const all = new Map();
+    for (const node of one.querySelectorAll(".node")) {
+      const [, x, y] = /translate\(([-\d.e]+),([-\d.e]+)\)/.exec(node.getAttribute("transform"));
+      all.set(node.dataset.k, { node, x: +x + node.dataset.w / 2, y: +y + 29 });
+    }
+    nodes.set(one, all);
+  }
+  return nodes.get(one);
+};
+export const nodeOf = (key) => standing().get(key)?.node;
 const zooms = new Map();
 
 for (const one of svgs) {
@@ -52,9 +66,8 @@ export function start() {
   go(zoomIdentity.translate(W * k <= w ? (w - W * k) / 2 : w / 2 - x * k, top).scale(k));
 }
 const centre = (key) => {
-  const node = nodeOf(key),
-    [, x, y] = /translate\(([-\d.e]+),([-\d.e]+)\)/.exec(node.getAttribute("transform"));
-  return [+x + node.querySelector(".box").getBBox().width / 2, +y + 29];
+  const { x, y } = standing().get(key);
+  return [x, y];
 };
 export function by(factor) {
   zooms.get(svg()).scaleBy(select(svg()), factor);
@@ -119,7 +132,7 @@ function numbers() {
   for (const node of one.querySelectorAll(".node")) {
     const v = graph().byKey.get(node.dataset.k),
       place = node.querySelector(".numbers"),
-      w = node.querySelector(".box").getBBox().width;
+      w = +node.dataset.w;
     place.replaceChildren();
     if (v.warn.length) {
       const mark = el(

@@ -1,6 +1,6 @@
 // The quiz: gradients are hidden, and asked for one after another, by formula, by choice, or by shape alone.
 import { $, array, called, el, graph, listen, shape, state, tell } from "./data.js";
-import { follow, nodeOf, svg } from "./graph.js";
+import { follow, svg } from "./graph.js";
 import { judge } from "./judge.js";
 import { colour } from "./heat.js";
 import { Refused } from "./nd.js";
@@ -363,4 +363,3 @@ listen((what) => {
   }
 });
 $("quiz-on").addEventListener("click", () => toggle());
-export { nodeOf };

@@ -1,5 +1,5 @@
 // All values as a table that sorts by any column.
-import { $, called, el, facts, graph, listen, number, shape, state, tell } from "./data.js";
+import { $, called, el, facts, graph, listen, number, shape, state } from "./data.js";
 import { badges } from "./detail.js";
 import { choose } from "./graph.js";
 import { size } from "./nd.js";
@@ -21,9 +21,11 @@ const COLUMNS = {
   },
 };
 let sorted = null,
-  down = false;
+  down = false,
+  stale = true; // drawn only where it is seen: a graph may have thousands of values
 
 function draw() {
+  stale = false;
   const g = graph(),
     checked = g.values.some((v) => g.check.has(v.name));
   const columns = Object.entries(COLUMNS).filter(([id]) => id !== "check" || checked);
@@ -87,6 +89,8 @@ function draw() {
   );
 }
 listen((what) => {
-  if (["graph", "key", "quiz"].includes(what)) draw();
+  if (!["graph", "key", "quiz", "view"].includes(what)) return;
+  stale ||= what !== "view";
+  if (state.view === "table" && stale) draw();
 });
-export { tell };
+addEventListener("beforeprint", draw);
