@@ -441,3 +441,23 @@ def test_what_was_changed_in_place_is_not_differentiated() -> None:
     y += 1
     shot = snapshot(loss, {"x": x, "loss": loss})
     assert shot.numbers.gradients["v1"].tolist() == [18.0, 36.0]  # of y as it was then
+
+
+def test_without_a_layout_program_it_stands_in_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> bytes:
+        raise viz.RenderError("nothing here lays out a graph")
+
+    monkeypatch.setattr("viz.layout.lay_out", fails)
+    a, b = mg.tensor([1.0, 2.0], requires_grad=True), mg.tensor(3.0, requires_grad=True)
+    page((a * b + a).sum(), tmp_path / "a.html", {"a": a, "b": b})
+    found = Parsed((tmp_path / "a.html").read_text("utf-8"))
+    assert found.data["graphs"][0]["simple"] == "nothing here lays out a graph"
+    places = [attrs["transform"] for attrs in found.with_class("node")]
+    assert len(places) == len(set(places)) == 5
+
+
+def test_too_large_a_graph_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["viz.page"], "MAX_VALUES", 2)  # viz.page itself is the function
+    x = mg.tensor(1.0, requires_grad=True)
+    with pytest.raises(viz.RenderError, match=r"3 values, too many for a page \(the limit is 2\)"):
+        snapshot(x * 2 * 3)

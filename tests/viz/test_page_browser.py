@@ -243,6 +243,9 @@ def test_the_quiz_says_what_is_wrong(mlp: Path, look: Callable[..., Any]) -> Non
     assert "at most" in answer(8, "for i in range(10000000):\n  x = i") or "too long" in tab.inner_text("#quiz-verdict")
     assert "other numbers coming in" in answer(24, "dhprebn.mean(0)")  # b1's gradient is 0 but for rounding
     assert tab.inner_text("#quiz-score") == "0 of 26 solved, 0 points"
+    # another way than step by step: exercise 2
+    fused = "dlogits = F.softmax(logits, 1)\ndlogits[range(n), Yb] -= 1\ndlogits /= n"
+    assert answer(8, fused).startswith("Right")
 
 
 def test_hints_choices_and_shapes(mlp: Path, look: Callable[..., Any]) -> None:
