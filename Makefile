@@ -93,7 +93,7 @@ page-assets:
 	cd viz/assets && npm ci --ignore-scripts --no-audit --no-fund --silent && npm run --silent build
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis viz/assets/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # .venv/.train, .venv/.test: the stamp says that the extra of that name is installed.
