@@ -8,7 +8,7 @@ from common import fit, options, sample
 
 import minigrad as torch
 import minigrad.nn.functional as F
-from models.names import Vocabulary, build_dataset, read_names
+from models.names import Vocabulary, build_dataset
 
 
 def count(x, y, size):
@@ -34,9 +34,8 @@ def main(argv=None):
     parser = options(__doc__, steps=300, lr=50.0)
     parser.add_argument("--smooth", type=float, default=0.0, help="weight of the mean square of W (%(default)s)")
     args = parser.parse_args(argv)
-    words = read_names(args.names)
-    vocab = Vocabulary(words)
-    X, Y = map(torch.from_numpy, build_dataset(words, vocab, 1))
+    vocab = Vocabulary(args.names)
+    X, Y = map(torch.from_numpy, build_dataset(args.names, vocab, 1))
     x, size = X[:, 0], len(vocab)
 
     N = count(x, Y, size)

@@ -4,7 +4,7 @@ The mean is written as attention would be: scores of 0, -inf where a place would
 product with the values. Source: makemore's bag-of-words model.
 """
 
-from common import Sequences, options, run
+from common import Sequences, options, run, whole
 
 import minigrad as torch
 import minigrad.nn.functional as F
@@ -42,7 +42,7 @@ class BagOfWords(torch.nn.Module):
 
 def main(argv=None):
     parser = options(__doc__, steps=3000, lr=3e-3)
-    parser.add_argument("--width", type=int, default=64, help="numbers to a character (%(default)s)")
+    parser.add_argument("--width", type=whole, default=64, help="numbers to a character (%(default)s)")
     args = parser.parse_args(argv)
     data = Sequences(args.names)
     torch.manual_seed(args.seed)

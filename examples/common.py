@@ -17,7 +17,7 @@ import numpy as np
 
 import minigrad as torch
 import minigrad.nn.functional as F
-from models.names import Vocabulary, build_dataset, read_names, split_names
+from models.names import NamesError, Vocabulary, build_dataset, read_names, split_names
 
 NAMES = Path(__file__).resolve().parents[1] / "names.txt"
 LONGEST = 24  # characters of a sampled name: an untrained model may not find an end
@@ -30,7 +30,7 @@ def options(description, steps, lr):
     parser.add_argument("--lr", type=float, default=lr, help="learning rate (%(default)s)")
     parser.add_argument("--batch", type=whole, default=32, help="rows a step (%(default)s)")
     parser.add_argument("--seed", type=int, default=2147483647, help="of parameters, batches, samples (%(default)s)")
-    parser.add_argument("--names", default=NAMES, help="a text file, one name a line (names.txt)")
+    parser.add_argument("--names", type=names, default=str(NAMES), help="a text file, one name a line (names.txt)")
     return parser
 
 
@@ -41,13 +41,22 @@ def whole(text):
     return int(text)
 
 
+def names(path):
+    """The names in a file, for argparse."""
+    try:
+        words = read_names(path)
+        split_names(words, source=path)  # there must be enough of them
+    except NamesError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return words
+
+
 class Windows:
     """Names as rows of `block` characters and the one that follows them: "..e" -> "m"."""
 
-    def __init__(self, path, block):
-        words = read_names(path)
+    def __init__(self, words, block):
         self.vocab, self.block = Vocabulary(words), block
-        train, val, _ = split_names(words, source=path)
+        train, val, _ = split_names(words)
         self.train, self.val = self._rows(train), self._rows(val)
 
     def _rows(self, words):
@@ -65,8 +74,8 @@ class Windows:
 class Sequences(Windows):
     """Whole names: at each place of a row the character to come; -1 in Y where a shorter name has ended."""
 
-    def __init__(self, path):
-        super().__init__(path, None)
+    def __init__(self, words):
+        super().__init__(words, None)
 
     def _rows(self, words):
         self.block = self.block or max(map(len, words)) + 1
@@ -120,7 +129,7 @@ def mean_loss(data, model, split, rows=1000):
 def sample(next_logits, vocab, n, seed):
     """n new names: `next_logits` takes the tokens so far, which begin with 0, and gives the next one's logits."""
     g = torch.Generator().manual_seed(seed)
-    names = []
+    made = []
     for _ in range(n):
         tokens = [0]
         while len(tokens) <= LONGEST:
@@ -129,8 +138,8 @@ def sample(next_logits, vocab, n, seed):
             if ix == 0:
                 break
             tokens.append(ix)
-        names.append(vocab.decode(tokens[1:]))
-    return names
+        made.append(vocab.decode(tokens[1:]))
+    return made
 
 
 def run(data, model, optimizer, args, scheduler=None):

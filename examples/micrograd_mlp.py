@@ -10,6 +10,8 @@ import math
 import time
 from pathlib import Path
 
+from common import whole
+
 import minigrad as torch
 
 
@@ -128,9 +130,9 @@ def picture(path, model, x, y):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=100, help="training steps (%(default)s)")
-    parser.add_argument("--points", type=int, default=100, help="(%(default)s)")
-    parser.add_argument("--hidden", type=int, default=8, help="neurons in each of two layers (%(default)s)")
+    parser.add_argument("--steps", type=whole, default=100, help="training steps (%(default)s)")
+    parser.add_argument("--points", type=whole, default=100, help="(%(default)s)")
+    parser.add_argument("--hidden", type=whole, default=8, help="neurons in each of two layers (%(default)s)")
     parser.add_argument("--seed", type=int, default=1337, help="(%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("out/micrograd_mlp.png"), help="(%(default)s)")
     args = parser.parse_args(argv)

@@ -4,7 +4,7 @@ Linear, BatchNorm1d and Tanh are written out here as classes with torch's interf
 the network for each way to draw the weights. Sources: Bengio et al. 2003; makemore, part 3 of the lectures.
 """
 
-from common import Windows, options, run
+from common import Windows, options, run, whole
 
 import minigrad as torch
 import minigrad.nn.functional as F
@@ -40,6 +40,8 @@ class BatchNorm1d(torch.nn.Module):
         mean, var = self.mean, self.var
         if self.training:
             over = tuple(range(x.ndim - 1))  # all but the features: (n, features) or (n, places, features)
+            if x.numel() == x.shape[-1]:
+                raise ValueError("a batch of 1 row has no variance: batch norm needs 2 at least")
             mean, var = x.mean(over), x.var(over)
             with torch.no_grad():
                 self.mean += self.momentum * (mean - self.mean)
@@ -103,8 +105,8 @@ def study(data, args):
 def main(argv=None):
     parser = options(__doc__, steps=5000, lr=0.1)
     parser.add_argument("--init", choices=[*GAINS, "batchnorm"], default="batchnorm", help="(%(default)s)")
-    parser.add_argument("--hidden", type=int, default=100, help="width of a hidden layer (%(default)s)")
-    parser.add_argument("--depth", type=int, default=4, help="hidden layers (%(default)s)")
+    parser.add_argument("--hidden", type=whole, default=100, help="width of a hidden layer (%(default)s)")
+    parser.add_argument("--depth", type=whole, default=4, help="hidden layers (%(default)s)")
     args = parser.parse_args(argv)
     data = Windows(args.names, BLOCK)
 

@@ -3,7 +3,7 @@
 Sources: Mikolov et al. 2010; makemore's RNN.
 """
 
-from common import Sequences, options, run
+from common import Sequences, options, run, whole
 
 import minigrad as torch
 
@@ -42,8 +42,8 @@ class Recurrent(torch.nn.Module):
 def train(cell, description, argv, steps, lr):
     """An example's main with this cell."""
     parser = options(description, steps, lr)
-    parser.add_argument("--width", type=int, default=32, help="numbers to a character (%(default)s)")
-    parser.add_argument("--hidden", type=int, default=64, help="numbers in the state (%(default)s)")
+    parser.add_argument("--width", type=whole, default=32, help="numbers to a character (%(default)s)")
+    parser.add_argument("--hidden", type=whole, default=64, help="numbers in the state (%(default)s)")
     args = parser.parse_args(argv)
     data = Sequences(args.names)
     torch.manual_seed(args.seed)

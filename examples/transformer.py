@@ -7,7 +7,7 @@ Sources: Vaswani et al. 2017; Radford et al. 2019 (GPT-2); makemore's transforme
 
 import math
 
-from common import Sequences, options, run
+from common import Sequences, options, run, whole
 
 import minigrad as torch
 import minigrad.nn.functional as F
@@ -69,9 +69,9 @@ class Transformer(torch.nn.Module):
 
 def main(argv=None):
     parser = options(__doc__, steps=3000, lr=3e-3)
-    parser.add_argument("--width", type=int, default=64, help="numbers to a place (%(default)s)")
-    parser.add_argument("--heads", type=int, default=4, help="attention heads (%(default)s)")
-    parser.add_argument("--depth", type=int, default=2, help="blocks (%(default)s)")
+    parser.add_argument("--width", type=whole, default=64, help="numbers to a place (%(default)s)")
+    parser.add_argument("--heads", type=whole, default=4, help="attention heads (%(default)s)")
+    parser.add_argument("--depth", type=whole, default=2, help="blocks (%(default)s)")
     args = parser.parse_args(argv)
     data = Sequences(args.names)
     torch.manual_seed(args.seed)

@@ -4,7 +4,7 @@ Each level lays two neighbours side by side and gives them one layer, the same a
 pairs, 2 fours, 1 eight. Sources: van den Oord et al. 2016 (WaveNet); makemore, part 5 of the lectures.
 """
 
-from common import Windows, options, run
+from common import Windows, options, run, whole
 from mlp import BatchNorm1d, Tanh
 
 import minigrad as torch
@@ -45,7 +45,7 @@ def build(vocab_size, hidden):
 
 def main(argv=None):
     parser = options(__doc__, steps=5000, lr=0.1)
-    parser.add_argument("--hidden", type=int, default=68, help="features of each level (%(default)s)")
+    parser.add_argument("--hidden", type=whole, default=68, help="features of each level (%(default)s)")
     args = parser.parse_args(argv)
     data = Windows(args.names, BLOCK)
     torch.manual_seed(args.seed)

@@ -83,7 +83,7 @@ def test_the_study_of_initial_values():
     rows = {}
     for library in ("minigrad", "torch"):
         with imported("mlp", library) as mlp, imported("common", library) as common:
-            rows[library] = mlp.study(common.Windows(common.NAMES, 3), args)
+            rows[library] = mlp.study(common.Windows(common.names(common.NAMES), 3), args)
     for ours, theirs in zip(rows["minigrad"], rows["torch"], strict=True):
         assert ours[0] == theirs[0]
         assert ours[1:] == pytest.approx(theirs[1:], rel=1e-3, abs=1e-3)
@@ -112,6 +112,11 @@ def test_batch_norm_of_our_own_is_torchs():
         theirs.eval()
         expected = theirs(torch.tensor(x[:, 0])).detach().numpy()
         np.testing.assert_allclose(ours(mg.tensor(x[:, 0])).detach().numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_batch_norm_of_one_row_is_refused():
+    with pytest.raises(ValueError, match="needs 2 at least"):
+        run("mlp", "minigrad", ["--steps", "1", "--batch", "1"])
 
 
 def test_neighbours_are_joined():
@@ -143,11 +148,10 @@ def test_no_place_looks_ahead(name, model):
     assert (np.abs(before[:, 5:] - after[:, 5:]).max(axis=(0, 2)) > 1e-4).all()  # and all after it see the change
 
 
-def test_sequences_are_padded_and_counted_once(tmp_path):
-    path = tmp_path / "names.txt"
-    path.write_text("\n".join(["ab", "b", "abc", "a", "ca", "bab", "cc", "ac"]))
+def test_sequences_are_padded_and_counted_once():
+    words = ["ab", "b", "abc", "a", "ca", "bab", "cc", "ac"]
     with imported("common", "minigrad") as common:
-        data = common.Sequences(path)
+        data = common.Sequences(words)
         X, Y = data.train
         text = ["".join(data.vocab.itos[i] for i in row if i >= 0) for row in Y.tolist()]
         assert all(row.endswith(".") for row in text)
@@ -163,12 +167,24 @@ def test_sequences_are_padded_and_counted_once(tmp_path):
         assert common.mean_loss(data, model, data.train, rows=4) == pytest.approx(math.log(4), abs=1e-6)
 
 
-@pytest.mark.parametrize("wrong", [["--steps", "0"], ["--steps", "many"], ["--batch", "-1"]])
+@pytest.mark.parametrize("wrong", [["--steps", "0"], ["--width", "many"], ["--batch", "-1"]])
 def test_a_wrong_number_is_one_line(wrong, capsys):
     with pytest.raises(SystemExit):
         run("rnn", "minigrad", wrong)
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.endswith(f"argument {wrong[0]}: {wrong[1]!r} is not a whole number from 1 up")
+
+
+@pytest.mark.parametrize(("text", "reason"), [(None, "no such file"), ("ann\nb2b", ":2: a digit"), ("ann", "too few")])
+def test_a_wrong_list_of_names_is_one_line(tmp_path, capsys, text, reason):
+    path = tmp_path / "list.txt"
+    if text:
+        path.write_text(text)
+    with pytest.raises(SystemExit):
+        run("bigram", "minigrad", ["--names", str(path)])
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert f"argument --names: {path}" in said
+    assert reason in said
 
 
 def test_each_example_is_in_the_readme():
