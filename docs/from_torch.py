@@ -68,7 +68,7 @@ def here(space: Any, name: str) -> bool:
 
 def code(found: Iterable[str]) -> str:
     """Names in alphabetical order, as code."""
-    return ", ".join(f"`{name}`" for name in sorted(found, key=str.lower)) or "none"
+    return ", ".join(f"`{name}`" for name in sorted(found, key=lambda name: (name.lower(), name))) or "none"
 
 
 def page() -> str:

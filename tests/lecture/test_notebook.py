@@ -1,4 +1,4 @@
-"""The lecture's notebook runs with two import lines changed: it prints what it stored or, where chance enters, torch's."""
+"""The lecture's notebook runs with two lines changed: it prints what it stored or, where chance enters, torch's."""
 
 from pathlib import Path
 from typing import Any
