@@ -106,8 +106,8 @@ class _Folding:
         for path, ops in groups.items():
             inside = {op.key for op in ops}
             given = {key for op in ops for key in (*op.inputs, *op.arrays) if isinstance(key, str)} - self.op_of.keys()
-            values = self.graph.values  # what is given to a group by name is seen, but not what belongs to it
-            shown = {key for key in given if values[key].name and not values[key].parameter}
+            values = self.graph.values  # data that is given to a group is seen, but not its parameters
+            shown = {key for key in given if values[key].name and values[key].kind == "constant"}
             crossing = shown | {
                 op.output
                 for op in ops
@@ -186,8 +186,11 @@ class _Folding:
         else:
             values = self.graph.values
             out = values[op.output]
-            inputs = tuple(
-                [(values[x].kind, values[x].shape) if isinstance(x, str) else type(x.number) for x in op.inputs]
+            inputs = tuple(  # not whether one is a leaf: the first time it mostly is
+                [
+                    (values[x].requires_grad, values[x].shape) if isinstance(x, str) else type(x.number)
+                    for x in op.inputs
+                ]
             )
             what = (op.name, out.shape, out.dtype, inputs, tuple(map(_plain, op.scope)) if op.scope else ())
         return self.labels.setdefault(what, len(self.labels))

@@ -18,7 +18,7 @@ from .trace import Op, Scalar, Value
 
 __all__ = ["DARK", "INK", "LINE", "Facts", "box_label", "kind_of", "legend", "op_label", "op_title", "value_label"]
 
-INK, MUTED, LINE, GRAD, BARS = "#1f2933", "#66727f", "#8a96a3", "#b0413e", "#6b8cae"
+INK, MUTED, LINE, GRAD, BARS = "#1f2933", "#56626e", "#8a96a3", "#b0413e", "#6b8cae"
 PAGE, SPACE = "#fefefe", "#f4f6f8"
 GROUND = {  # the fill of a kind, and its line
     "leaf": ("#e3eefa", "#3f76b0"),
@@ -194,7 +194,8 @@ def box_label(box: Box, warnings: Iterable[str] = ()) -> str:
 def value_title(value: Value, facts: Facts) -> tuple[str, str]:
     """(title, description) for a screen reader and under the pointer."""
     name = cut(value.name, LONGEST_TITLE) if value.name else f"unnamed {value.key}"
-    parts = [f"{value.dtype} {value.shape}, {KINDS[kind_of(value)]}"]
+    name = f"{name}: {value.dtype} {value.shape}, {KINDS[kind_of(value)]}"
+    parts = []
     if facts.data is not None:
         parts.append(f"value {numbers(facts.data, value.shape)}")
     elif facts.stats is not None:

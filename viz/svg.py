@@ -23,16 +23,15 @@ def finish(svg: str, titles: Mapping[str, tuple[str, str]], title: str, descript
     body = re.sub(r"<!--.*?-->\n?", "", body, flags=re.S)
     body = re.sub(r'(<g id="graph0" class="graph"[^>]*>\n)<title>[^<]*</title>\n', r"\1", body)
     body = _PART.sub(lambda part: part[1] + _words(*titles.get(part[2], ("", ""))), body)
-    words = f'<title id="title">{_text(title)}</title>\n<desc id="desc">{_text(description)}</desc>'
+    body = body.replace('class="node">', 'class="node" role="graphics-symbol img">')
     return (
-        f'<?xml version="1.0" encoding="UTF-8"?>\n{head} role="img" aria-labelledby="title desc">\n'
-        f"{words}\n<style>{_style()}</style>{body}"
+        f'<?xml version="1.0" encoding="UTF-8"?>\n{head} class="minigrad" role="graphics-document document">\n'
+        f"{_words(title, description)}\n<style>{_style()}</style>{body}"
     )
 
 
 def _words(title: str, description: str) -> str:
-    said = f"{title}: {description}" if description else title
-    return f"<title>{_text(said)}</title>" + (f"<desc>{_text(description)}</desc>" if description else "")
+    return f"<title>{_text(title)}</title>" + (f"<desc>{_text(description)}</desc>" if description else "")
 
 
 def _text(text: str) -> str:
@@ -42,6 +41,7 @@ def _text(text: str) -> str:
 def _style() -> str:
     """Colours are looked up by the light one that Graphviz wrote: a style wins over an attribute."""
     rules = "".join(
-        f'[fill="{light}"]{{fill:{dark}}}[stroke="{light}"]{{stroke:{dark}}}' for light, dark in DARK.items()
-    )
-    return f"svg{{color-scheme:light dark}}@media screen and (prefers-color-scheme:dark){{{rules}}}"
+        f'.minigrad [fill="{light}"]{{fill:{dark}}}.minigrad [stroke="{light}"]{{stroke:{dark}}}'
+        for light, dark in DARK.items()
+    )  # within .minigrad: a notebook puts the picture into its own page
+    return f"@media screen and (prefers-color-scheme:dark){{{rules}}}"

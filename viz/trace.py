@@ -208,7 +208,7 @@ class _Tracer:
         return path
 
     def place(self, ops: list[Op]) -> None:
-        """What no op made stands in the innermost group that holds all its uses."""
+        """What no op made stands in the innermost group that holds all its uses; data with a name outside of all."""
         found: dict[str, tuple[str, ...]] = {}
         made = {op.output for op in ops}
         for op in ops:
@@ -216,7 +216,7 @@ class _Tracer:
                 if isinstance(key, str) and key not in made:
                     found[key] = _common(found[key], op.scope) if key in found else op.scope
         for key, scope in found.items():
-            if scope:
+            if scope and not (self.values[key].kind == "constant" and self.values[key].name):
                 self.values[key] = replace(self.values[key], scope=scope)
 
     def tensor_of(self, node: Node) -> Tensor | None:
