@@ -206,7 +206,7 @@ def _part(src: Any, shape: tuple[int, ...], name: str) -> Any:
     if not isinstance(src, Tensor):
         return src
     if src.ndim != len(shape) or any(have < need for have, need in zip(src.shape, shape, strict=True)):
-        raise RuntimeError(f"{name}: src of shape {src.array.shape} is smaller than the index of shape {shape}")
+        raise RuntimeError(f"{name}: src of shape {src.array.shape} is smaller than the index of shape {tuple(shape)}")
     return src if src.shape == shape else src[tuple([slice(n) for n in shape])]
 
 

@@ -61,7 +61,7 @@ def _fill(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]:
             return tuple([n // rest if size == -1 else size for size in new])
     elif -1 not in new and math.prod(new) == n and all(size >= 0 for size in new):
         return new
-    raise RuntimeError(f"shape {new} does not fit a Tensor of shape {old} with {n} elements")
+    raise RuntimeError(f"shape {new} does not fit a Tensor of shape {tuple(old)} with {n} elements")
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
