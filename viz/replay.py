@@ -18,7 +18,7 @@ from minigrad import Tensor, dtypes, no_grad
 from minigrad.graph import Constant, Node
 from minigrad.ops import SumTo
 
-from .trace import Trace, trace_held
+from .trace import Trace, nodes_in_order, trace_held
 
 __all__ = ["Numbers", "Use", "replay"]
 
@@ -68,7 +68,7 @@ class _Replay:
     ) -> None:
         self.outputs, self.graph, self.held = outputs, graph, held
         self.made = {op.output for op in graph.ops}
-        self.nodes = _nodes(outputs)
+        self.nodes = nodes_in_order(outputs)
         self.found = Numbers()
         self.saved: dict[Node, Any] = {}
         self.key_of = {node: op.output for op, node in zip(graph.ops, self.nodes, strict=True)}
@@ -223,18 +223,6 @@ class _Replay:
             for i, g in zip(node.plan.positions, gradients, strict=True)
             if g is not None
         }
-
-
-def _nodes(outputs: Sequence[Tensor]) -> list[Node]:
-    """Every node the outputs rest on, in order of creation, as in trace."""
-    stack = [tensor.grad_fn for tensor in outputs if tensor.grad_fn is not None]
-    seen = set(stack)
-    while stack:
-        for thing in stack.pop().inputs:
-            if isinstance(thing, Node) and thing not in seen:
-                seen.add(thing)
-                stack.append(thing)
-    return sorted(seen, key=lambda node: node.seq)
 
 
 def _kept(node: Node, kind: str, which: int | None) -> Array | None:

@@ -158,7 +158,7 @@ class _Tracer:
 
     def run(self) -> Trace:
         ends = {self.identity(tensor) for tensor in self.outputs}
-        nodes = _nodes_in_order(self.outputs)
+        nodes = nodes_in_order(self.outputs)
         again = run_again(nodes, self.tensor_of)
         ops: list[Op] = []
         for node in nodes:
@@ -289,7 +289,7 @@ class _Tracer:
         return setting.__name__ if isinstance(setting, type) else str(setting)
 
 
-def _nodes_in_order(outputs: list[Tensor]) -> list[Node]:
+def nodes_in_order(outputs: Sequence[Tensor]) -> list[Node]:
     """Every node the outputs rest on, in order of creation: an input always before what uses it."""
     stack = [tensor.grad_fn for tensor in outputs if tensor.grad_fn is not None]
     seen = set(stack)

@@ -20,8 +20,7 @@ import pytest
 import minigrad as mg
 import viz
 from minigrad.check import cmp
-from models.check import backward, rows
-from models.mlp import MLP, Config
+from models.check import rows
 from viz.formulas import Formulas
 from viz.page import LECTURE, Snapshot, page, snapshot
 from viz.replay import replay
@@ -72,19 +71,6 @@ def decode(data: dict[str, Any], number: int) -> np.ndarray:
     return np.frombuffer(base64.b64decode(array["b"]), "<" + array["t"] if array["t"] != "u1" else "u1").reshape(
         array["s"]
     )
-
-
-@pytest.fixture(scope="module")
-def batch() -> Any:
-    """The lecture's chunked network at exercise 1's sizes, on a batch of random characters, after backward."""
-    g = mg.Generator().manual_seed(7)
-    Xb, Yb = (np.asarray(g.randint(0, 27, shape)) for shape in ((32, 3), (32,)))
-    return backward(MLP(Config(27, hidden=64)), Xb, Yb)
-
-
-@pytest.fixture(scope="module")
-def names(batch: Any) -> dict[str, Any]:
-    return {**batch.tensors, "loss": batch.graph[0], "Xb": batch.Xb, "Yb": batch.Yb}
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from models.check import backward, rows
-from models.mlp import MLP, Config
+from models.check import rows
 from viz.page import LECTURE, page, snapshot
 
 WITHOUT = "the page is not looked at in a browser: "
@@ -41,18 +40,6 @@ def chromium() -> Iterator[Any]:
             pytest.skip(f"{WITHOUT}{found} does not start: {error.message.splitlines()[0]}")
         yield browser
         browser.close()
-
-
-@pytest.fixture(scope="module")
-def batch() -> Any:
-    g = mg.Generator().manual_seed(7)
-    Xb, Yb = (np.asarray(g.randint(0, 27, shape)) for shape in ((32, 3), (32,)))
-    return backward(MLP(Config(27, hidden=64)), Xb, Yb)
-
-
-@pytest.fixture(scope="module")
-def names(batch: Any) -> dict[str, Any]:
-    return {**batch.tensors, "loss": batch.graph[0], "Xb": batch.Xb, "Yb": batch.Yb}
 
 
 @pytest.fixture(scope="module")
