@@ -16,6 +16,7 @@ from minigrad.graph import Constant, Node
 
 __all__ = ["is_small", "run_again"]
 
+UNKNOWN = object()
 SMALL = 4  # up to so many elements a picture shows the numbers
 
 
@@ -49,14 +50,17 @@ def run_again(nodes: list[Node], tensor_of: Callable[[Node], Tensor | None]) -> 
 
 
 def _input(thing: Any, found: dict[Node, Tensor], tensor_of: Callable[[Node], Tensor | None]) -> Any:
-    if isinstance(thing, Node):
-        held = tensor_of(thing)
-        return found.get(thing) if held is None else held
-    return thing.tensor() if isinstance(thing, Constant) else thing
+    """The operand, or UNKNOWN where nobody holds it: None is an operand too, as in clamp(x, 1, None)."""
+    if isinstance(thing, (Node, Constant)):
+        held = tensor_of(thing) if isinstance(thing, Node) else thing.tensor()
+        if held is None and isinstance(thing, Node):
+            held = found.get(thing)
+        return UNKNOWN if held is None else held
+    return thing
 
 
 def _result(node: Node, inputs: list[Any]) -> Tensor | None:
-    if any(thing is None for thing in inputs):
+    if any(thing is UNKNOWN for thing in inputs):
         return None
     try:
         with no_grad():

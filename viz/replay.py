@@ -18,6 +18,7 @@ from minigrad import Tensor, dtypes, no_grad
 from minigrad.graph import Constant, Node
 from minigrad.ops import SumTo
 
+from .again import UNKNOWN
 from .trace import Trace, nodes_in_order, trace_held
 
 __all__ = ["Numbers", "Use", "replay"]
@@ -119,7 +120,7 @@ class _Replay:
             held = _kept(node, "output", None) if tensor is None else np.array(tensor.array)
             if tensor is not None and tensor.retains_grad and tensor.grad is not None:
                 self.found.held[op.output] = np.array(tensor.grad.array)
-            inputs = [values.get(x) if isinstance(x, str) else x.number for x in op.inputs]
+            inputs = [values.get(x, UNKNOWN) if isinstance(x, str) else x.number for x in op.inputs]
             out, extra, arrays = self.result(node, inputs)
             if held is not None:
                 values[op.output] = np.array(held)
@@ -147,7 +148,7 @@ class _Replay:
     def result(node: Node, inputs: list[Any]) -> tuple[Any, Any, list[Any]]:
         """(output, what forward handed on, the inputs as it got them), or (None, None, []) where it cannot run."""
         op = node.op
-        if any(x is None for x in inputs) or not op.__module__.startswith("minigrad.ops"):
+        if any(x is UNKNOWN for x in inputs) or not op.__module__.startswith("minigrad.ops"):
             return None, None, []
         try:
             arrays = dtypes.promoted(op.promote, inputs) if op.promote is not None else inputs

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import minigrad
+import viz
 from viz.trace import trace
 
 
@@ -35,6 +36,14 @@ def test_after_backward_too() -> None:
     y = a**2 + 1
     y.backward()
     assert results(y) == [(9.0,), (10.0,)]
+
+
+def test_an_operand_may_be_none() -> None:
+    a = leaf(3.0)
+    y = (a * 2).clamp(min=1) + 1
+    y.backward()
+    assert results(y) == [(6.0,), (6.0,), (7.0,)]
+    assert "not kept" not in viz.show(y, {"a": a}).svg
 
 
 def test_not_when_a_leaf_was_changed_since() -> None:
