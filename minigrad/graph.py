@@ -22,7 +22,7 @@ from .ops.op import Plan
 from .ops.shape import SumTo
 
 _recording: ContextVar[bool] = ContextVar("minigrad_recording", default=True)
-_number = count(1).__next__
+next_number = count(1).__next__
 
 
 def is_grad_enabled() -> bool:
@@ -119,7 +119,7 @@ class Node:
         self.shape = out.shape
         self.dtype = out.dtype
         self.extra: Extra | None = None
-        self.seq = _number()
+        self.seq = next_number()
 
     @property
     def op(self) -> Any:
@@ -184,7 +184,7 @@ class Handle:
     """What register_hook returns: remove() takes the hook away."""
 
     def __init__(self, hooks: dict[int, Any], hook: Callable[[Any], Any]) -> None:
-        self._hooks, self._key = hooks, _number()
+        self._hooks, self._key = hooks, next_number()
         hooks[self._key] = hook
 
     def remove(self) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import dtypes, ops
 from .dtypes import float32, float64
-from .graph import Constant, Engine, Node, _number, _recording
+from .graph import Constant, Engine, Node, _recording, next_number
 from .tensor import Tensor, View, watch, wrap
 
 _new = object.__new__
@@ -116,7 +116,7 @@ def apply_unary(op: type[ops.Op], a: Tensor, settings: dict[str, Any] = NONE) ->
         node.shape = out.shape
         node.dtype = out.dtype
         node.extra = None
-        node.seq = _number()
+        node.seq = next_number()
         result._requires_grad = True
     else:
         result._node = None
@@ -176,7 +176,7 @@ def apply_binary(op: type[ops.Op], a: Tensor, b: Any) -> Any:
         node.shape = out.shape
         node.dtype = dtype
         node.extra = None
-        node.seq = _number()
+        node.seq = next_number()
         result._requires_grad = True
     else:
         result._node = None

@@ -1,30 +1,33 @@
-"""`with viz.scope("batchnorm"):` what is recorded inside is drawn as one group.
+"""The groups of a graph: `with viz.scope("batchnorm"):`, and each Module that is called.
 
 While a scope is open the engine tells of each op that ran (the hook that anomaly mode has too), and its node is noted
-beside the graph, in a table that lets go of nodes with the graph. While none is open nothing is different.
+beside the graph. Of a Module the call alone is noted, at the node it returns: nodes are numbered as they are made, so
+what ran in between is known from where the numbers began. Both tables let go of nodes with the graph.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from minigrad.graph import Engine, Node
+from minigrad import Tensor
+from minigrad.graph import Engine, Node, next_number
 from minigrad.nn import Module
 from minigrad.ops import Part
 
-__all__ = ["Group", "groups_of", "scope"]
+__all__ = ["Call", "Group", "paths", "scope"]
 
 
 class Group:
-    """One entry of a scope. Entered twice, a scope is two groups of one name."""
+    """One entry of a scope. Entered twice, a scope is two groups of one name. `start`: the number it began at."""
 
-    __slots__ = ("name", "parent")
+    __slots__ = ("module", "name", "parent", "start")
 
-    def __init__(self, name: str, parent: Group | None) -> None:
-        self.name, self.parent = name, parent
+    def __init__(self, name: str, module: Module | None, parent: Group | None) -> None:
+        self.name, self.module, self.parent, self.start = name, module, parent, next_number()
 
     def path(self) -> list[Group]:
         """From the outermost group to this one."""
@@ -36,20 +39,28 @@ class Group:
         return path[::-1]
 
 
+class Call:
+    """One call of a Module: what was made after number `start`, up to the node that it is noted at."""
+
+    __slots__ = ("module", "start")
+
+    def __init__(self, module: Module, start: int) -> None:
+        self.module, self.start = module, start
+
+
 _current: ContextVar[Group | None] = ContextVar("viz_scope", default=None)
 _group_of: WeakKeyDictionary[Node, Group] = WeakKeyDictionary()
+_calls: WeakKeyDictionary[Node, list[Call]] = WeakKeyDictionary()
 _lock = threading.Lock()
 _open = 0
 _before: Any = None
-_call = Module.__call__
-_names: ContextVar[dict[Module, str]] = ContextVar("viz_modules", default={})  # noqa: B039  # never changed, only replaced
 
 
 class scope:
     """A group of the graph: what is recorded inside is drawn as one cluster, or as one box where it is collapsed.
 
-    name: a string, or a Module, which is then called by its class's name. Inside any scope each Module that is called
-        is a group of its own, by its name in the Module that it belongs to. Scopes nest; one may be entered again.
+    name: a string, or a Module, which is then called by its class's name. Each Module that is called is a group by
+        itself, by its name in the Module that it belongs to. Scopes nest; one may be entered again.
     Raises TypeError for another kind of name, ValueError for an empty one.
     """
 
@@ -63,24 +74,13 @@ class scope:
         self._tokens: list[Any] = []
 
     def __enter__(self) -> scope:
-        names = _children(self.module) if self.module is not None else _names.get()
-        if self.module is not None:
-            names[self.module] = ""  # called inside its own scope it is no second group
-        self._tokens.append((_current.set(Group(self.name, _current.get())), _names.set(names)))
+        self._tokens.append(_current.set(Group(self.name, self.module, _current.get())))
         _watch(+1)
         return self
 
     def __exit__(self, *error: object) -> None:
         _watch(-1)
-        group, names = self._tokens.pop()
-        _names.reset(names)
-        _current.reset(group)
-
-
-def groups_of(node: Node) -> list[Group]:
-    """The groups that a node was recorded in, outermost first."""
-    group = _group_of.get(node)
-    return group.path() if group is not None else []
+        _current.reset(self._tokens.pop())
 
 
 def _watch(change: int) -> None:
@@ -91,10 +91,8 @@ def _watch(change: int) -> None:
         if _open == 1 and change == 1 and Engine.observe is not _observe:
             _before = Engine.observe
             Engine.observe = _observe
-            Module.__call__ = _called  # type: ignore[assignment, method-assign]
         elif _open == 0 and Engine.observe is _observe:
             Engine.observe, _before = _before, None
-            Module.__call__ = _call  # type: ignore[method-assign]
 
 
 def _observe(op: Any, arrays: Any, result: Any, settings: Any) -> None:
@@ -107,23 +105,77 @@ def _observe(op: Any, arrays: Any, result: Any, settings: Any) -> None:
         _before(op, arrays, result, settings)
 
 
-def _called(module: Module, *inputs: Any, **kwargs: Any) -> Any:
-    if _current.get() is None:
-        return _call(module, *inputs, **kwargs)
-    name = _names.get().get(module)
-    if name == "":
-        return _call(module, *inputs, **kwargs)
-    if name is None:
-        name = type(module).__name__
-    before = _names.set({**_names.get(), **_children(module)})
-    group = _current.set(Group(name, _current.get()))
-    try:
-        return _call(module, *inputs, **kwargs)
-    finally:
-        _current.reset(group)
-        _names.reset(before)
+def _called(module: Module, start: int, result: Any) -> None:
+    """Note a call at each node that it made and returned."""
+    for part in (result,) if isinstance(result, Tensor) else result if isinstance(result, (tuple, list)) else ():
+        if isinstance(part, Tensor) and part._node is not None and part._node.seq > start:
+            _calls.setdefault(part._node, []).append(Call(module, start))
 
 
-def _children(module: Module) -> dict[Module, str]:
-    """The modules under this one, each by its path below the nearest that is called: `layers.0` for a plain list."""
-    return {child: f"{path} ({type(child).__name__})" for path, child in module.named_modules() if path}
+Module._observe = _called
+
+
+# ------------------------------------------------------------------------------------ back from a graph
+
+
+def paths(nodes: Sequence[Node], names: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The names of the groups that each node stands in, outermost first. `nodes` are in order of creation.
+
+    A Module is called by its name in the Module around it, else by its name in `names`, always with its class. The
+    second group of one name within the same group is `name #2`.
+    """
+    known = {thing: str(name) for name, thing in reversed(list(names.items())) if isinstance(thing, Module)}
+    calls: dict[int, tuple[int, Call]] = {}  # by start: a call that returned several Tensors is noted at each
+    for node in nodes:
+        for call in _calls.get(node, ()):
+            calls[call.start] = node.seq, call
+    waiting = [calls[start] for start in sorted(calls, reverse=True)]
+    naming = _Naming(known)
+    found, running = [], []
+    for node in nodes:
+        while waiting and waiting[-1][1].start < node.seq:
+            running.append(waiting.pop())
+        running = [(end, call) for end, call in running if node.seq <= end]
+        group = _group_of.get(node)
+        entries: list[Group | Call] = [call for _, call in running]
+        if group is not None:
+            entries = sorted([*entries, *group.path()], key=lambda entry: entry.start)
+        found.append(naming.path(entries))
+    return found
+
+
+class _Naming:
+    def __init__(self, known: Mapping[Module, str]) -> None:
+        self.known = known
+        self.inside: dict[Module, dict[Module, str]] = {}
+        self.named: dict[tuple[int, ...], tuple[str, ...]] = {(): ()}
+        self.counted: dict[tuple[tuple[str, ...], str], int] = {}
+
+    def path(self, entries: Iterable[Group | Call]) -> tuple[str, ...]:
+        starts: tuple[int, ...] = ()
+        path: tuple[str, ...] = ()
+        around: list[Module] = []
+        scoped: Module | None = None
+        for entry in entries:
+            if isinstance(entry, Call) and entry.module is scoped:  # called inside its own scope it is no second group
+                continue
+            starts = (*starts, entry.start)
+            if starts not in self.named:
+                name = entry.name if isinstance(entry, Group) else self.name(entry.module, around)
+                count = self.counted[path, name] = self.counted.get((path, name), 0) + 1
+                self.named[starts] = (*path, name if count == 1 else f"{name} #{count}")
+            path = self.named[starts]
+            scoped = entry.module if isinstance(entry, Group) else None
+            if entry.module is not None:
+                around.append(entry.module)
+        return path
+
+    def name(self, module: Module, around: Sequence[Module]) -> str:
+        """`layers.0 (Linear)` in the nearest Module around it that has it, `net (MLP)` by itself."""
+        kind = type(module).__name__
+        for outer in reversed(around):
+            if outer not in self.inside:
+                self.inside[outer] = {child: path for path, child in outer.named_modules() if path}
+            if module in self.inside[outer]:
+                return f"{self.inside[outer][module]} ({kind})"
+        return f"{self.known[module]} ({kind})" if module in self.known else kind

@@ -19,7 +19,7 @@ from minigrad.graph import Constant, Node
 from minigrad.nn import Parameter
 
 from .again import is_small, run_again
-from .scope import Group, groups_of
+from .scope import paths
 
 __all__ = ["Op", "Scalar", "Trace", "Value", "trace"]
 
@@ -38,7 +38,7 @@ class Value:
     also: tuple[str, ...] = ()  # further names of the same tensor
     parameter: bool = False  # of a Module (or whatever has named_parameters())
     requires_grad: bool = True
-    scope: tuple[str, ...] = ()  # the groups it stands in, outermost first: viz.scope
+    scope: tuple[str, ...] = ()  # the groups it stands in, outermost first: see viz.scope
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,7 @@ class _Tracer:
         self.parameters: set[int] = set()
         self.formulas: dict[Any, tuple[str, str]] = {}
         self.held: dict[str, Any] = {}
-        self.groups: dict[Group, tuple[str, ...]] = {}
-        self.counted: dict[tuple[tuple[str, ...], str], int] = {}
+        self.given = names
         # `_` and `_7` are a notebook's and a loop's throw-aways; any other name is better
         for name, tensor in sorted(names.items(), key=lambda item: str(item[0]).startswith("_")):
             if isinstance(tensor, (Tensor, np.ndarray)):
@@ -161,10 +160,9 @@ class _Tracer:
         nodes = nodes_in_order(self.outputs)
         again = run_again(nodes, self.tensor_of)
         ops: list[Op] = []
-        for node in nodes:
+        for node, scope in zip(nodes, paths(nodes, self.given), strict=True):
             settings = _settings(node) if node.settings else []
             inputs = tuple([self.input(thing) for thing in node.inputs])
-            scope = self.scope(node)
             arrays = tuple(key for _, setting in settings for key in self.arrays_in(setting))
             kind = "output" if node in ends else "result"
             ops.append(
@@ -196,16 +194,6 @@ class _Tracer:
             back = _BACKWARD.search(first) or _BACKWARD.search(" ".join(more.strip().split("\n\n")[0].split()))
             self.formulas[op] = first, back[1].split(". ")[0].rstrip(" .") if back else ""
         return self.formulas[op]
-
-    def scope(self, node: Node) -> tuple[str, ...]:
-        """The names of the node's groups; the second of one name within the same group is `name #2`."""
-        path: tuple[str, ...] = ()
-        for group in groups_of(node):
-            if group not in self.groups:
-                count = self.counted[path, group.name] = self.counted.get((path, group.name), 0) + 1
-                self.groups[group] = (*path, group.name if count == 1 else f"{group.name} #{count}")
-            path = self.groups[group]
-        return path
 
     def place(self, ops: list[Op]) -> None:
         """What no op made stands in the innermost group that holds all its uses; data with a name outside of all."""
