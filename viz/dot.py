@@ -18,13 +18,14 @@ from typing import Any
 from . import look
 from .fold import Sketch
 from .look import Facts
-from .text import cut, escape
+from .text import cut, escape, escaped
 from .trace import Op, Scalar, Trace
 
 __all__ = ["Drawing", "RenderError", "TooLong", "draw", "lay_out"]
 
 WIDE_UP_TO = 8  # ops in a row; a longer graph runs down the page, as text does
 SECONDS = 60  # for one layout
+PURE = "graphviz-pure"
 
 FONT = "Helvetica"  # alone: graphviz-pure measures a list of fonts as if it were Times
 FAMILIES = b'font-family="Helvetica,Arial,Liberation Sans,Arimo,Nimbus Sans,sans-serif"'
@@ -249,10 +250,12 @@ def lay_out(dot: str, suffix: str, dpi: int = 144, options: Sequence[str] = (), 
     `seconds`, by default SECONDS.
     """
     program = _program()
+    if suffix == "png" and Path(program).name == PURE and not dot.isascii():  # its own font has no more letters
+        dot = "".join(c if c < "\u0530" else escape(escaped(c)) for c in dot)
     limit = SECONDS if seconds is None else seconds
     command = [program, f"-T{suffix}", *([f"-Gdpi={dpi}"] if suffix == "png" else []), *options]
     try:
-        done = subprocess.run(command, input=dot.encode("ascii"), capture_output=True, timeout=limit)
+        done = subprocess.run(command, input=dot.encode(), capture_output=True, timeout=limit)
     except subprocess.TimeoutExpired:
         raise TooLong(
             f"{Path(program).name} did not finish the layout in {limit:g} s; write a .dot file instead"
@@ -270,11 +273,7 @@ def lay_out(dot: str, suffix: str, dpi: int = 144, options: Sequence[str] = (), 
 
 def _program() -> str:
     """graphviz-pure, also from an environment not on the PATH; else Graphviz's dot where it is installed."""
-    found = (
-        shutil.which("graphviz-pure", path=sysconfig.get_path("scripts"))
-        or shutil.which("graphviz-pure")
-        or shutil.which("dot")
-    )
+    found = shutil.which(PURE, path=sysconfig.get_path("scripts")) or shutil.which(PURE) or shutil.which("dot")
     if not found:
         raise RenderError(
             "nothing here lays out a graph: pip install graphviz-pure, or install Graphviz "

@@ -55,7 +55,7 @@ class Picture:
 
     @property
     def dot(self) -> str:
-        """The DOT text, ASCII."""
+        """The DOT text."""
         return self.drawing.dot
 
     @cached_property
@@ -141,7 +141,7 @@ def render(
         legend=legend,
     )
     if suffix == ".dot":
-        content = picture.dot.encode("ascii")
+        content = picture.dot.encode()
     else:
         content = picture.svg.encode() if suffix == ".svg" else picture.lay_out("png", dpi)
     _write(place, content)

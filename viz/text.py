@@ -1,11 +1,10 @@
-"""Text for pictures: names, numbers, what an op says. ASCII, since programs that lay a graph out measure other
-characters in fonts of their own.
-"""
+"""Text for pictures: names, numbers, what an op says."""
 
 from __future__ import annotations
 
 import html
 import math
+import unicodedata
 from typing import Any
 
 from .trace import Op, Scalar
@@ -17,22 +16,41 @@ LONGEST_TITLE = 200
 
 
 def plain(text: str) -> str:
-    """Control and non-ASCII characters written as Python writes them: \\u00e9."""
+    """Control characters, and what else has no shape of its own, written as Python writes them: \\u202e."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(
-        c if " " <= c <= "~" else f"\\u{ord(c):04x}" if ord(c) < 0x10000 else f"\\U{ord(c):08x}" for c in text
-    )
+    return "".join(c if c.isprintable() and not unicodedata.combining(c) else escaped(c) for c in text)
+
+
+def escaped(c: str) -> str:
+    return f"\\u{ord(c):04x}" if ord(c) < 0x10000 else f"\\U{ord(c):08x}"
 
 
 def cut(text: str, longest: int = LONGEST) -> str:
-    text = plain(text[: longest + 1])
+    text = plain(unicodedata.normalize("NFC", text[: longest + 1]))
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
 def escape(text: str) -> str:
     """For HTML labels, where one backslash would make `\\N` the node's name."""
-    return html.escape(text).replace("\\", "&#92;&#92;")
+    done = html.escape(text).replace("\\", "&#92;&#92;")
+    return done if text.isascii() else done + " " * _missing(text)
+
+
+SPACE = 0.278  # of the font's size
+
+
+def _missing(text: str) -> int:
+    """The spaces that make up for other letters, of which graphviz-pure takes each UTF-8 byte to be as wide as one."""
+    other = [c for c in text if not c.isascii()]
+    wide = sum(_width(c) - SPACE * len(c.encode()) for c in other)
+    return max(0, math.ceil(wide / SPACE - 0.1))
+
+
+def _width(c: str) -> float:
+    if unicodedata.east_asian_width(c) in "WF":
+        return 1.0
+    return 0.83 if c.isupper() else 0.65
 
 
 def number(x: Any) -> str:

@@ -220,14 +220,36 @@ def test_hostile_names_are_only_text(tmp_path: Path) -> None:
     assert not {name for name in names if name.startswith("on") or name.endswith("href")}
 
 
-def test_names_that_no_font_has(tmp_path: Path) -> None:
+def test_names_in_other_letters(tmp_path: Path) -> None:
     names = {"\x00\x1b\n\t": leaf(1.0), "\u00e9\u4e2d\U0001f600\ud800": leaf(2.0), "n" * 10_000: leaf(3.0)}
-    svg = draw(tmp_path, minigrad.stack(list(names.values())), names)
-    assert svg.isascii() and len(svg) < 20_000
-    found = [text.replace("|", "") for text in texts(svg)]
+    names |= {"\u03b8": leaf(4.0), "a\u202eb\u200b": leaf(5.0), "e\u0301a\u0336": leaf(6.0)}
+    y = minigrad.stack(list(names.values()))
+    svg = draw(tmp_path, y, names)
+    assert len(svg) < 40_000
+    found = [re.sub(r" +", " ", text.replace("|", "")) for text in texts(svg)]
     assert "\\u0000\\u001b\\u000a\\u0009 = 1.0no grad yet" in found
-    assert "\\u00e9\\u4e2d\\U0001f600\\ud800 = 2.0no grad yet" in found
+    assert "\u00e9\u4e2d\U0001f600\\ud800 = 2.0no grad yet" in found  # letters as they are
     assert "n" * 37 + "... = 3.0no grad yet" in found
+    assert "\u03b8 = 4.0no grad yet" in found
+    assert "a\\u202eb\\u200b = 5.0no grad yet" in found  # what turns text around, or cannot be seen, is spelled out
+    assert "\u00e9a\\u0336 = 6.0no grad yet" in found
+    viz.render(y, tmp_path / "graph.png", names)  # the PNG's font has no Chinese: spelled out there
+    assert "\u4e2d" in viz.render(y, tmp_path / "graph.dot", names).dot
+
+
+@pytest.mark.parametrize(
+    "name", ["\u0416\u0429\u042e\u0414\u0416\u0429", "\u4e2d\u6587\u540d\u5b57\u540d\u5b57", "\u03a9\u03a8\u03a6"]
+)
+def test_other_letters_have_their_room(tmp_path: Path, name: str) -> None:
+    """What stands behind a name starts where the name ends, also where the layout knows no width of its letters."""
+    a = leaf(np.ones(5, np.float32))
+    svg = draw(tmp_path, a * 2, {name: a})
+    (node,) = (g for g in parts(svg, "node").values() if (g.findtext(f"{SVG}title") or "").startswith(name))
+    first, second = list(node.iter(f"{SVG}text"))[:2]
+    assert (first.text or "").strip() == name
+    room = float(second.get("x") or 0) - float(first.get("x") or 0)
+    wide = 1.0 if name[0] > "\u3000" else 0.83
+    assert room >= wide * len(name) * float(first.get("font-size") or 0) - 1
 
 
 def test_nothing_outside_is_referred_to(tmp_path: Path) -> None:
@@ -378,9 +400,7 @@ def test_without_the_package_it_says_what_to_install(tmp_path: Path, monkeypatch
         ("exec sleep 20", "did not finish"),
     ],
 )
-def test_a_program_that_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, says: str
-) -> None:
+def test_a_program_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, says: str) -> None:
     program = tmp_path / "layout"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
