@@ -46,8 +46,6 @@ class Generator:
         if str(device) != "cpu":
             raise RuntimeError(f"Generator: minigrad has only the cpu, got device {str(device)!r}")
         self.device = device
-        self._mt = np.random.MT19937(0)
-        self._seeder = np.random.RandomState(self._mt)  # its seed() is the init_genrand of the paper
         self.manual_seed(_SEED)
 
     # ---- seed and state ----
@@ -67,11 +65,20 @@ class Generator:
         if not -(2**63) <= value < 2**64:
             raise ValueError(f"manual_seed expected a seed in [-2**63, 2**64), but got {value}")
         self._initial_seed = value % 2**64
-        self._seeder.seed(self._initial_seed & 0xFFFFFFFF)
+        self._twister: Any = None  # numpy's generator, see _mt
         self._block = np.empty(0, np.uint32)  # the draws of the present state, and how many are used up
         self._used = 0
         self._next_normal: float | None = None  # the second of a Box-Muller pair
         return self
+
+    @property
+    def _mt(self) -> Any:
+        """numpy's mt19937 at the seed, made when it is first needed: numpy.random is a third of `import minigrad`."""
+        if self._twister is None:
+            self._twister = np.random.MT19937(0)
+            # RandomState's seed() is the init_genrand of the paper
+            np.random.RandomState(self._twister).seed(self._initial_seed & 0xFFFFFFFF)
+        return self._twister
 
     def seed(self) -> int:
         """Seed from the operating system's entropy and return that seed."""
