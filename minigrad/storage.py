@@ -13,7 +13,7 @@ import json
 import math
 import os
 import tempfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ NAMES = {
     "F32": "<f4", "F64": "<f8", "I8": "|i1", "I16": "<i2", "I32": "<i4", "I64": "<i8", "U8": "|u1", "BOOL": "|b1",
 }  # fmt: skip
 CODES = {np.dtype(layout): name for name, layout in NAMES.items()}
+DICTS: dict[str, type[dict]] = {"ordered": OrderedDict, "counter": Counter, "dict": dict}
 
 
 def save(obj: Any, f: Any) -> None:
@@ -39,13 +40,16 @@ def save(obj: Any, f: Any) -> None:
 
     f: a path (written to a temporary file beside it and then renamed, so that a path holds the whole of the old or of
     the new) or an open binary file. Gradients and graphs are not kept: a Tensor comes back as a leaf, and requires
-    grad if it did. TypeError, with the place in obj, for anything else; of a Module save the state_dict().
+    grad if it did; a numpy number comes back as a 0-d array. TypeError, with the place in obj, for anything else; of a
+    Module save the state_dict(). RuntimeError for a path that cannot be written.
     """
     arrays: dict[str, np.ndarray] = {}
     tree = _plain(obj, "", arrays, 0)
     metadata = {"format": "minigrad", "version": str(VERSION), "tree": json.dumps(tree)}
     header: dict[str, Any] = {"__metadata__": metadata}
     place = 0
+    # The widest first: each then lies at a multiple of its item's size, so that load() can use it where it lies.
+    arrays = dict(sorted(arrays.items(), key=lambda item: -item[1].itemsize))
     for name, array in arrays.items():
         header[name] = {
             "dtype": CODES[array.dtype], "shape": list(array.shape), "data_offsets": [place, place + array.nbytes]
@@ -58,16 +62,31 @@ def save(obj: Any, f: Any) -> None:
         for part in parts:
             f.write(part)
         return
-    path = Path(f)
-    handle, temporary = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
+    try:
+        _replace(Path(os.path.realpath(f)), parts)
+    except OSError as error:
+        raise RuntimeError(f"cannot write {str(f)[-200:]!r}: {error.strerror or error}") from None
+
+
+def _replace(path: Path, parts: list[bytes]) -> None:
+    """Write the file whole or not at all. OSError."""
+    if path.exists() and not path.is_file():  # a device or a pipe takes bytes and must stay what it is
+        with open(path, "wb") as file:
+            file.writelines(parts)
+        return
+    handle, temporary = tempfile.mkstemp(prefix=path.name[:40], suffix=".part", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)  # mkstemp's is for its owner alone
+        if path.exists():
+            mode = path.stat().st_mode & 0o7777
+        else:  # mkstemp's is for its owner alone
+            mask = os.umask(0)
+            os.umask(mask)
+            mode = 0o666 & ~mask
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -99,7 +118,7 @@ def _plain(x: Any, at: str, arrays: dict[str, np.ndarray], depth: int) -> Any:
             [_plain(k, at, arrays, depth + 1), _plain(v, f"{at}.{k}" if at else str(k), arrays, depth + 1)]
             for k, v in x.items()
         ]
-        return {"dict" if not isinstance(x, OrderedDict) else "ordered": items}
+        return {next((kind for kind, of in DICTS.items() if isinstance(x, of)), "dict"): items}
     if type(x) in (list, tuple, Size):
         items = [_plain(v, f"{at}.{i}" if at else str(i), arrays, depth + 1) for i, v in enumerate(x)]
         return items if type(x) is list else {"tuple" if type(x) is tuple else "size": items}
@@ -114,12 +133,18 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True, mmap: b
 
     f: a path or an open binary file. mmap (of a path): arrays are read when they are used; what is written into them
     does not reach the file. map_location: the cpu. weights_only is accepted: there is never code in a file.
-    ValueError, which says what is wrong, for a file that is damaged, cut short, of a newer version, or another format.
+    ValueError, which says what is wrong, for a file that is damaged, cut short, of a newer version, or another format;
+    TypeError for a file open as text.
     """
     devices.check(None if callable(map_location) or isinstance(map_location, dict) else map_location)
     name = str(getattr(f, "name", f))[-200:]
     if hasattr(f, "read"):
-        data: Any = np.frombuffer(bytearray(f.read()), np.uint8)
+        if mmap:
+            raise ValueError(f"load: mmap=True needs a path, got an open file ({type(f).__name__})")
+        content = f.read()
+        if isinstance(content, str):
+            raise TypeError(f"load: {name} is open as text, a file of Tensors is bytes: open(path, 'rb')")
+        data: Any = np.frombuffer(bytearray(content), np.uint8)
     elif mmap and os.path.getsize(f):
         data = np.memmap(f, np.uint8, "c")
     else:
@@ -136,12 +161,15 @@ class _Wrong(Exception):
 
 def _read(data: np.ndarray) -> Any:
     head = data[:8].tobytes()
-    if head[:4] == b"PK\x03\x04" or head[:2] == b"\x80\x02":
-        raise _Wrong(
-            "it is torch's own format, which holds pickled code: in torch, write it with safetensors.torch.save_file"
-        )
     length = int.from_bytes(head, "little")
     if len(head) < 8 or length > min(LONGEST_HEADER, len(data) - 8):
+        in_torch = "in torch, write it with safetensors.torch.save_file"
+        if head[:4] == b"PK\x03\x04" and b"data.pkl" in data[:400].tobytes():
+            raise _Wrong(f"torch.save wrote it, as pickled code: {in_torch}")
+        if head[:4] == b"PK\x03\x04":
+            raise _Wrong("it is a zip archive: of an .npz, take the arrays with numpy.load")
+        if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+            raise _Wrong(f"it is a pickle, which can hold any code: write it with minigrad.save, or {in_torch}")
         raise _Wrong(f"it has {len(data)} bytes and no header that fits: it is cut short, or no such file")
     header = _json(data[8 : 8 + length].tobytes(), "header")
     if not isinstance(header, dict):
@@ -173,18 +201,24 @@ def _array(name: str, entry: Any, data: np.ndarray) -> np.ndarray:
     """One array of the file, sharing its memory."""
     try:
         layout, shape, (start, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
-        whole = all(type(n) is int and n >= 0 for n in (*shape, start, end))
+        whole = type(shape) is list and all(type(n) is int and 0 <= n < 2**63 for n in (*shape, start, end))
     except (TypeError, KeyError, ValueError):
         raise _Wrong(f"its entry {name[:80]!r} lacks a dtype, shape or data_offsets") from None
-    if layout not in NAMES:
+    if type(layout) is not str or layout not in NAMES:
         raise _Wrong(f"{name[:80]!r} is of dtype {str(layout)[:40]}, and minigrad has {', '.join(sorted(NAMES))}")
     dtype = np.dtype(NAMES[layout])
     if not whole or len(shape) > 64 or end > len(data) or end - start != math.prod(shape) * dtype.itemsize:
-        raise _Wrong(f"{name[:80]!r} of shape {shape[:9]} and {layout} does not fit bytes {start} to {end}")
+        at = f"{str(start)[:20]} to {str(end)[:20]}"
+        raise _Wrong(f"{name[:80]!r} of shape {str(shape)[:60]} and {layout} does not fit bytes {at}")
     raw = data[start:end]
+    if layout == "BOOL" and (raw > 1).any():
+        raise _Wrong(f"{name[:80]!r} of bools holds other bytes than 0 and 1")
     if raw.ctypes.data % dtype.itemsize:
         raw = raw.copy()
-    array = np.asarray(raw).view(dtype).reshape(shape)
+    try:
+        array = np.asarray(raw).view(dtype).reshape(shape)
+    except ValueError:  # no bytes, and sizes beside the 0 that no array can have
+        raise _Wrong(f"{name[:80]!r} has the shape {str(shape)[:60]}, which is too large") from None
     native = next(d for d in SUPPORTED if d == dtype.newbyteorder("="))
     return array.astype(native, copy=False).view(native)
 
@@ -208,9 +242,8 @@ def _built(x: Any, arrays: dict[str, np.ndarray], depth: int) -> Any:
             return float(value)
         if kind in ("tuple", "size"):
             return (tuple if kind == "tuple" else Size)([_built(v, arrays, depth + 1) for v in value])
-        if kind in ("dict", "ordered"):
-            pairs = [(_built(k, arrays, depth + 1), _built(v, arrays, depth + 1)) for k, v in value]
-            return dict(pairs) if kind == "dict" else OrderedDict(pairs)
-    except (KeyError, ValueError, TypeError, RuntimeError, StopIteration):
+        if kind in DICTS:
+            return DICTS[kind]({_built(k, arrays, depth + 1): _built(v, arrays, depth + 1) for k, v in value})
+    except (KeyError, ValueError, TypeError, OverflowError, RuntimeError, StopIteration):
         raise _Wrong(f"its tree is damaged at {str(x)[:60]}") from None
     raise _Wrong(f"its tree holds a {kind!r}, which this minigrad does not know")
