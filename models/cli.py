@@ -32,6 +32,7 @@ EXAMPLES = """examples:
   makemore check                             every gradient of the lecture's exercises beside the engine's
   makemore graph --page --open               one training step of out/ to look at, in the browser
   makemore graph --step 0 --fused --png      the first step, batch norm and cross entropy as one op each
+  makemore graph --collapse 'linear*'        some layers as one box, here both linear ones
   makemore plot                              losses, activations, gradients and updates of out/, into out/plots/
 
 exit status: 0 done, 1 a run that failed or a gradient that is wrong, 2 input that cannot be used,
@@ -154,6 +155,7 @@ def _parser() -> argparse.ArgumentParser:
         ("svg", "svg", "a picture (yes)"), ("png", "png", "a picture in pixels"), ("page", "html", "a page to explore"),
     ):  # fmt: skip
         form.add_argument(f"--{name}", dest="form", action="store_const", const=suffix, default="svg", help=what)
+    add("--collapse", action="append", default=[], metavar="GROUP", help="a group as one box, such as 'linear*'")
     add("--open", action="store_true", help="show it in the browser")
     add("--names", metavar="FILE", help="the list that was trained on (names.txt)")
     add("--out", default="out", metavar="DIR", help="the run, and where the picture goes (out)")

@@ -17,6 +17,8 @@ def graph(options: argparse.Namespace, names_file: str) -> int:
     """Write the picture to the folder --out and print where it is. Raises BadInput, NamesError, Failed."""
     out = Path(options.out)
     form = options.form
+    if options.collapse and form == "html":
+        raise BadInput("--collapse is for pictures; in a page all groups can be looked at")
     step = find(out, options.step, names_file, _note)
     path = out / file_name(step.number, options.fused, form)
     loss, values = step.forward(options.fused)
@@ -27,9 +29,11 @@ def graph(options: argparse.Namespace, names_file: str) -> int:
                 label = f"step {step.number:,}"
                 viz.page(loss, path, names=names, title=f"makemore, {label}", labels=[label])
             else:
-                viz.render(loss, path, names=names)
+                viz.render(loss, path, names=names, collapse=options.collapse)
     except Unwritable as error:
         raise BadInput(str(error)) from None
+    except viz.UnknownGroup as error:
+        raise BadInput(f"--{error}") from None
     except viz.RenderError as error:  # nothing here lays out a graph, say
         raise Failed(f"{path} was not drawn: {error}") from None
     except OSError as error:

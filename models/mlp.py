@@ -6,7 +6,8 @@ The forward pass is written twice: chunked as in exercise 1 (cell 10) and fused 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,40 +99,43 @@ class MLP:
 
     # ------------------------------------------------------------------------------ one training step
 
-    def forward_chunked(self, Xb: Any, Yb: Any) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward_chunked(
+        self, Xb: Any, Yb: Any, scope: Callable[[str], AbstractContextManager[Any]] = nullcontext
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a batch in the steps of cell 10, and all 19 intermediates by name.
 
-        Xb, int64 (n, context), and Yb, int64 (n,), are arrays or Tensors; the loss has shape ().
+        Xb, int64 (n, context), and Yb, int64 (n,), are arrays or Tensors; the loss has shape (). scope: opened around
+        each layer with its name, such as viz.scope, which groups them in a picture.
         """
         C, W1, b1, W2, b2 = self.C, self.W1, self.b1, self.W2, self.b2
         bngain, bnbias = self.bngain, self.bnbias
         n = Xb.shape[0]
 
-        emb = C[Xb]  # embed the characters into vectors: (n, context, embd)
-        embcat = emb.view(emb.shape[0], -1)  # concatenate the vectors: (n, context * embd)
-        # Linear layer 1
-        hprebn = embcat @ W1 + b1  # hidden layer pre-activation: (n, hidden)
-        # BatchNorm layer
-        bnmeani = 1 / n * hprebn.sum(0, keepdim=True)
-        bndiff = hprebn - bnmeani
-        bndiff2 = bndiff**2
-        bnvar = 1 / (n - 1) * (bndiff2).sum(0, keepdim=True)  # Bessel's correction: n-1, not n
-        bnvar_inv = (bnvar + EPS) ** -0.5
-        bnraw = bndiff * bnvar_inv
-        hpreact = bngain * bnraw + bnbias
-        # Non-linearity
+        with scope("embedding"):
+            emb = C[Xb]  # embed the characters into vectors: (n, context, embd)
+            embcat = emb.view(emb.shape[0], -1)  # concatenate the vectors: (n, context * embd)
+        with scope("linear 1"):
+            hprebn = embcat @ W1 + b1  # hidden layer pre-activation: (n, hidden)
+        with scope("batchnorm"):
+            bnmeani = 1 / n * hprebn.sum(0, keepdim=True)
+            bndiff = hprebn - bnmeani
+            bndiff2 = bndiff**2
+            bnvar = 1 / (n - 1) * (bndiff2).sum(0, keepdim=True)  # Bessel's correction: n-1, not n
+            bnvar_inv = (bnvar + EPS) ** -0.5
+            bnraw = bndiff * bnvar_inv
+            hpreact = bngain * bnraw + bnbias
         h = mg.tanh(hpreact)  # hidden layer
-        # Linear layer 2
-        logits = h @ W2 + b2  # output layer: (n, vocab_size)
-        # cross entropy loss
-        logit_maxes = logits.max(1, keepdim=True).values
-        norm_logits = logits - logit_maxes  # subtract max for numerical stability
-        counts = norm_logits.exp()
-        counts_sum = counts.sum(1, keepdims=True)
-        counts_sum_inv = counts_sum**-1
-        probs = counts * counts_sum_inv
-        logprobs = probs.log()
-        loss = -logprobs[range(n), Yb].mean()
+        with scope("linear 2"):
+            logits = h @ W2 + b2  # output layer: (n, vocab_size)
+        with scope("cross entropy"):
+            logit_maxes = logits.max(1, keepdim=True).values
+            norm_logits = logits - logit_maxes  # subtract max for numerical stability
+            counts = norm_logits.exp()
+            counts_sum = counts.sum(1, keepdims=True)
+            counts_sum_inv = counts_sum**-1
+            probs = counts * counts_sum_inv
+            logprobs = probs.log()
+            loss = -logprobs[range(n), Yb].mean()
 
         return loss, {
             "logprobs": logprobs, "probs": probs, "counts_sum_inv": counts_sum_inv, "counts_sum": counts_sum,

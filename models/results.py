@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from models.names import Vocabulary
 from models.picture import draw_loss
 from models.storage import MODEL, Trained, all_or_nothing, save_model
 from models.train import Trainer
@@ -34,18 +35,18 @@ def write_results(
         except (ValueError, RuntimeError) as error:
             problems.append(f"loss.png was not drawn: {error}")
         try:
-            draw_graph(stage / "graph.svg", trainer)
+            draw_graph(stage / "graph.svg", trainer, trained.vocab)
         except (ValueError, RuntimeError) as error:
             problems.append(f"graph.svg was not drawn: {error}")
     return problems
 
 
-def draw_graph(path: Path, trainer: Trainer) -> None:
-    """The graph of one chunked step, its values by the lecture's names. Raises viz.RenderError (a ValueError)."""
+def draw_graph(path: Path, trainer: Trainer, vocab: Vocabulary) -> None:
+    """The graph of one chunked step, forward and backward. Raises viz.RenderError (a ValueError)."""
     import viz  # here and not above: the package that lays it out is large
+    from models.step import Step
 
     n = trainer.plan.batch
-    Xb, Yb = trainer.X[:n], trainer.Y[:n]
-    loss, intermediates = trainer.model.forward_chunked(Xb, Yb)
-    names = {**intermediates, **trainer.model.named_parameters(), "Xb": Xb, "Yb": Yb, "loss": loss}
-    viz.render(loss, path, names=names)
+    step = Step(len(trainer.losses), trainer.model, vocab, trainer.X[:n], trainer.Y[:n])
+    loss, values = step.forward()
+    viz.render(loss, path, names=step.names(loss, values))

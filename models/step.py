@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
+import viz
 from minigrad import Tensor
 from models.errors import BadInput, Failed
 from models.job import names_hash
@@ -36,8 +37,12 @@ class Step:
 
     def forward(self, fused: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss and the intermediates by name, with gradients in each of them and in the parameters."""
-        run = self.model.forward_fused_named if fused else self.model.forward_chunked
-        loss, values = run(self.Xb, self.Yb)
+        for p in self.model.parameters():
+            p.grad = None  # of the training that led here
+        if fused:
+            loss, values = self.model.forward_fused_named(self.Xb, self.Yb)
+        else:
+            loss, values = self.model.forward_chunked(self.Xb, self.Yb, scope=viz.scope)
         for t in (loss, *values.values()):
             t.retain_grad()
         loss.backward(retain_graph=True)  # the graph is still to be drawn
@@ -45,7 +50,7 @@ class Step:
 
     def names(self, loss: Tensor, values: dict[str, Tensor]) -> dict[str, Any]:
         """What each value of the step is called."""
-        return {**values, **self.model.named_parameters(), "Xb": self.Xb, "Yb": self.Yb, "loss": loss}
+        return {**values, "model": self.model, "Xb": self.Xb, "Yb": self.Yb, "loss": loss}
 
 
 def find(out: Path, number: int | None, names_file: str, say: Callable[[str], None] = lambda line: None) -> Step:

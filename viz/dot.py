@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from . import look
+from .errors import RenderError, TooLong
 from .fold import Sketch
 from .look import Facts
 from .text import cut, escape, escaped
 from .trace import Op, Scalar, Trace
 
-__all__ = ["Drawing", "RenderError", "TooLong", "draw", "lay_out"]
+__all__ = ["Drawing", "draw", "lay_out"]
 
 WIDE_UP_TO = 8  # ops in a row; a longer graph runs down the page, as text does
 SECONDS = 60  # for one layout
@@ -38,10 +39,6 @@ EDGE_STYLE |= {"fontcolor": look.INK}
 GROUP_STYLE = {"style": "rounded,filled", "color": look.LINE, "fillcolor": look.SPACE, "fontname": FONT}
 GROUP_STYLE |= {"fontsize": "11", "fontcolor": look.INK, "labelloc": "t", "labeljust": "l", "margin": "10"}
 NO_GRADIENT = {"style": "dashed"}
-
-
-class RenderError(ValueError):
-    """A graph that cannot be drawn as asked; the message says what to do."""
 
 
 @dataclass
@@ -237,10 +234,6 @@ def _direction(graph: Trace) -> str:
 
 
 # ------------------------------------------------------------------------------------- DOT -> SVG, PNG
-
-
-class TooLong(RenderError):
-    """A layout that did not finish in its time."""
 
 
 def lay_out(dot: str, suffix: str, dpi: int = 144, options: Sequence[str] = (), seconds: float | None = None) -> bytes:

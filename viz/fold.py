@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .errors import UnknownGroup
 from .text import cut
 from .trace import Op, Trace
 
@@ -99,10 +100,8 @@ class _Folding:
         known = sorted({"/".join(op.scope[: i + 1]) for op in self.graph.ops for i in range(len(op.scope))})
         for pattern in patterns:
             if pattern not in matched:
-                from .dot import RenderError
-
                 there = f"its groups are {', '.join(map(cut, known[:INPUTS]))}" if known else "it has no groups"
-                raise RenderError(f"collapse: this graph has no group {cut(pattern)!r}; {there}")
+                raise UnknownGroup(f"collapse: this graph has no group {cut(pattern)!r}; {there}")
         for path, ops in groups.items():
             inside = {op.key for op in ops}
             given = {key for op in ops for key in (*op.inputs, *op.arrays) if isinstance(key, str)} - self.op_of.keys()

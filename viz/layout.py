@@ -12,7 +12,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .dot import RenderError, lay_out
+from .dot import lay_out
+from .errors import RenderError
 from .trace import Op, Scalar, Trace, Value
 
 __all__ = ["Layout", "clean", "draw", "place"]

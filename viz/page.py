@@ -22,7 +22,7 @@ import numpy as np
 
 from minigrad import Tensor
 
-from .dot import RenderError
+from .errors import RenderError
 from .formulas import Formulas
 from .layout import clean, draw, place
 from .replay import Numbers, replay

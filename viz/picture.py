@@ -15,7 +15,8 @@ import numpy as np
 from minigrad import Tensor
 
 from .again import is_small
-from .dot import RenderError, TooLong, draw, lay_out
+from .dot import draw, lay_out
+from .errors import RenderError, TooLong
 from .fold import Sketch, sketch
 from .look import KINDS, Facts, kind_of
 from .replay import replay

@@ -114,7 +114,35 @@ def test_all_of_a_step_has_its_gradient(run, fused):
     assert len(values) == (6 if fused else 19)
     for t in (loss, *values.values(), *step.model.parameters()):
         assert t.grad is not None and t.grad.shape == t.shape
-    assert {"Xb", "Yb", "loss", *PARAMETERS, *values} == step.names(loss, values).keys()
+    assert {"Xb", "Yb", "loss", "model", *values} == step.names(loss, values).keys()
+
+
+def test_its_gradients_are_its_own_and_not_the_step_before(run, tmp_path):
+    """The training that finds the step leaves its last gradients in the parameters."""
+    step = find(tmp_path, 3, str(run / "names.txt"))
+    fresh = MLP(step.model.config)
+    fresh.load_state_dict(step.model.state_dict())
+    fresh.forward_chunked(step.Xb, step.Yb)[0].backward()
+    step.forward()
+    for name, p in fresh.named_parameters().items():
+        np.testing.assert_array_equal(getattr(step.model, name).grad.array, p.grad.array, name)
+
+
+def test_the_layers_are_groups(here, capsys):
+    graph(capsys, "--step", "0")
+    svg = (here / "out" / "graph-step-0-chunked.svg").read_text()
+    groups = ["embedding", "linear 1", "batchnorm", "linear 2", "cross entropy"]
+    assert re.findall("<desc>group ([^<]*)</desc>", svg) == groups
+    assert svg.count(", parameter</title>") == len(PARAMETERS)
+    graph(capsys, "--step", "0", "--collapse", "cross entropy", "--collapse", "linear*", "--png")
+    graph(capsys, "--step", "0", "--collapse", "cross entropy", "--collapse", "linear*")
+    svg = (here / "out" / "graph-step-0-chunked.svg").read_text()
+    assert re.findall("<desc>group ([^<]*)</desc>", svg) == ["embedding", "batchnorm"]
+    assert main(["graph", "--collapse", "attention"]) == 2
+    said = capsys.readouterr().err
+    assert "no group 'attention'; its groups are batchnorm, cross entropy, " in said and said.count("\n") == 1
+    assert main(["graph", "--collapse", "batchnorm", "--page"]) == 2
+    assert "--collapse is for pictures" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------ what is written
