@@ -3,7 +3,7 @@
 PYTHON ?= python3
 STEPS ?= 200000
 
-.PHONY: help train test lint lecture from-torch parity examples notebook mutants graph plots plots-docs browser page-assets clean
+.PHONY: help train test lint lecture from-torch parity examples notebook mutants graph plots pictures browser page-assets clean
 .NOTPARALLEL:
 
 help:
@@ -20,8 +20,8 @@ help:
 	@echo "             ONLY=\"Norm kept\" for some of them"
 	@echo "make graph   the graph of the last step of out/ (or of the first, before any training) as SVG and page, into out/"
 	@echo "make plots   losses, activations, gradients and updates of the run in out/, into out/plots/"
-	@echo "make plots-docs   train a short run and draw the README's plot from it"
-	@echo "make browser Debian's chromium, for the tests of the page (apt; without it they are skipped)"
+	@echo "make pictures   draw the README's pictures anew (the plot among them is of a short run)"
+	@echo "make browser Debian's chromium and graphviz, for the tests that look with them (apt; without, those are skipped)"
 	@echo "make page-assets   build the page's script and style from viz/assets/src (needs node and npm)"
 	@echo "make clean   remove .venv, build files and caches; out/ stays"
 	@echo "PYTHON=...   the Python (3.11 or newer) that .venv is made with, now $(PYTHON)"
@@ -41,11 +41,8 @@ graph: .venv/.train
 plots: .venv/.train
 	@.venv/bin/makemore plot
 
-plots-docs: .venv/.train
-	@run=$$(mktemp -d) && trap 'rm -rf "$$run"' EXIT && \
-	.venv/bin/makemore train --steps 20000 --quiet --out "$$run" >/dev/null && \
-	.venv/bin/makemore plot --out "$$run" >/dev/null 2>&1 && \
-	cp "$$run/plots/activations.svg" docs/activations.svg && echo docs/activations.svg
+pictures: .venv/.test
+	@.venv/bin/python docs/pictures.py
 
 test: lint
 	.venv/bin/python -m pytest -n 2
@@ -80,14 +77,15 @@ parity: .venv/.test
 notebook: .venv/.test
 	.venv/bin/python notebooks/refresh.py
 
-# Never fails: without a browser the tests that need one say so and are skipped.
+# Never fails: without them the tests that need one say so and are skipped.
 browser:
-	@if command -v chromium >/dev/null; then echo "chromium is there"; \
+	@if command -v chromium >/dev/null && command -v dot >/dev/null; then echo "chromium and dot are there"; \
 	elif { [ "$$(id -u)" = 0 ] || command -v sudo >/dev/null; } && command -v apt-get >/dev/null \
 	    && as=$$([ "$$(id -u)" = 0 ] || echo "sudo -n") && $$as apt-get update -qq \
-	    && DEBIAN_FRONTEND=noninteractive $$as apt-get install -y -qq --no-install-recommends chromium fonts-liberation >/dev/null; \
-	then echo "chromium is installed"; \
-	else echo "chromium could not be installed: the browser tests of the page will be skipped"; fi
+	    && DEBIAN_FRONTEND=noninteractive $$as apt-get install -y -qq --no-install-recommends \
+	        chromium fonts-liberation graphviz >/dev/null; \
+	then echo "chromium and dot are installed"; \
+	else echo "chromium and dot could not be installed: the tests that look with them will be skipped"; fi
 
 page-assets:
 	cd viz/assets && npm ci --ignore-scripts --no-audit --no-fund --silent && npm run --silent build

@@ -6,6 +6,7 @@ round corners, a constant dashes, an output two lines, an op no line at all. Col
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -49,6 +50,7 @@ FRAMES = {
 }
 FRAME_PADDING = {"leaf": 4, "parameter": 4, "constant": 4, "result": 5, "output": 3, "op": 4, "box": 5}
 SMALL = 'POINT-SIZE="8.5"'
+FORMULA_WIDTH, FORMULA_LINES = 34, 8
 LEVELS, CELL = 5, 3  # a histogram: steps of its bars, points of a cell
 PLAIN_TABLE = 'BORDER="0" CELLBORDER="0" CELLSPACING="0"'
 KINDS = {
@@ -175,9 +177,18 @@ def op_label(op: Op, formulas: bool = True) -> str:
     rows = [f'<TD><FONT COLOR="{ink}"><B>{escape(cut(op_text(op)))}</B></FONT></TD>']
     back = op.backward if formulas else ""
     if back:
-        for line in wrapped(back, 34, 3):
+        for line in _formula_lines(back):
             rows.append(f'<TD><FONT COLOR="{ink}" POINT-SIZE="8">{escape(line)}</FONT></TD>')
     return _framed("op", rows)
+
+
+def _formula_lines(back: str) -> list[str]:
+    """A short formula in one line; of a longer one each gradient in lines of its own."""
+    if len(back) <= FORMULA_WIDTH:
+        return wrapped(back, FORMULA_WIDTH, 1)
+    parts = re.split(r"(?<=,)\s+(?=d[A-Za-z_]\w* = )", back)
+    lines = [line for part in parts for line in wrapped(part, FORMULA_WIDTH, FORMULA_LINES)]
+    return lines if len(lines) <= FORMULA_LINES else [*lines[: FORMULA_LINES - 1], "..."]
 
 
 def box_label(box: Box, warnings: Iterable[str] = ()) -> str:
