@@ -21,6 +21,7 @@ PERIODS = 256  # ops: repeated structure is looked for up to this length, and at
 REPEATS = 4  # so often it must repeat: the first and the last are drawn, a box stands for those between
 OUTPUTS = 20  # so many are drawn even where what made them is folded
 INPUTS = 20  # of one op that are drawn when a graph is too large; and so many parts of what is left out are listed
+LISTED = 12  # groups, where the one asked for is none of them
 
 
 @dataclass(frozen=True)
@@ -88,20 +89,21 @@ class _Folding:
 
     def collapse(self, patterns: Sequence[str], depth: int | None) -> None:
         groups: dict[tuple[str, ...], list[Op]] = {}
+        known: dict[tuple[str, ...], list[str]] = {}
         matched: set[str] = set()
         for op in self.graph.ops:
             for end in range(1, len(op.scope) + 1):
                 path = op.scope[:end]
-                found = [pattern for pattern in patterns if _matches(path, pattern)]
+                if path not in known:
+                    known[path] = [pattern for pattern in patterns if _matches(path, pattern)]
+                found = known[path]
                 matched.update(found)
                 if found or end == depth:
                     groups.setdefault(path, []).append(op)
                     break
-        known = sorted({"/".join(op.scope[: i + 1]) for op in self.graph.ops for i in range(len(op.scope))})
         for pattern in patterns:
             if pattern not in matched:
-                there = f"its groups are {', '.join(map(cut, known[:INPUTS]))}" if known else "it has no groups"
-                raise UnknownGroup(f"collapse: this graph has no group {cut(pattern)!r}; {there}")
+                raise UnknownGroup(f"collapse: this graph has no group {cut(pattern)!r}; {self.there()}")
         for path, ops in groups.items():
             inside = {op.key for op in ops}
             given = {key for op in ops for key in (*op.inputs, *op.arrays) if isinstance(key, str)} - self.op_of.keys()
@@ -114,6 +116,14 @@ class _Folding:
                 or any(use not in inside for use in self.uses.get(op.output, ()))
             }
             self.hide("group", path[-1], path[:-1], ops, keep=crossing)
+
+    def there(self) -> str:
+        paths = {op.scope[: i + 1] for op in self.graph.ops for i in range(len(op.scope))}
+        known = sorted({"/".join(map(_bare, path)) for path in paths}, key=lambda name: (name.count("/"), name))
+        if not known:
+            return "it has no groups"
+        more = f" and {len(known) - LISTED:,} more" if len(known) > LISTED else ""
+        return f"its groups are {', '.join(cut(name, 60) for name in known[:LISTED])}{more}"
 
     def hide(
         self, kind: str, title: str, scope: tuple[str, ...], ops: list[Op], keep: set[str], boxes: Sequence[str] = ()
@@ -141,7 +151,7 @@ class _Folding:
             about.append(f"{leaves:,} lea{'ves' if leaves > 1 else 'f'} inside")
         if names:
             more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-            about.append(f"with {', '.join(name[:20] for name in names[:3])}{more}")
+            about.append(f"with {', '.join(dict.fromkeys(cut(_last(name), 20) for name in names[:3]))}{more}")
         amount = len(values) + sum(box.values for box in counted)
         drawn.boxes[key] = Box(key, kind, title, tuple(about), scope, amount, total)
         for name in inside + values:
@@ -291,11 +301,21 @@ def _plain(name: str) -> str:
 
 
 def _matches(path: tuple[str, ...], pattern: str) -> bool:
-    """Whether `batchnorm`, `net/batchnorm` or `layer*` means the group of this path, or all groups of its name."""
+    """Whether `batchnorm`, `net/batchnorm`, `blocks.1`, `Linear` or `layer*` means the group of this path."""
     names = [_plain(name) for name in path]
-    bare = names[-1].split(" (")[0]
-    kind = names[-1][len(bare) + 2 : -1]
-    candidates = (path[-1], names[-1], bare, kind, "/".join(path), "/".join(names))
+    bare = [_bare(name) for name in names]
+    candidates = {path[-1], names[-1], names[-1][len(bare[-1]) + 2 : -1], "/".join(path), "/".join(names)}
+    for start in range(len(bare)):  # a Module by its path from any that it is in
+        candidates |= {"/".join(bare[start:]), ".".join(bare[start:])}
     return any(c == pattern or fnmatchcase(c, pattern) for c in candidates if c)
 
 
+def _last(name: str) -> str:
+    """Of a Module's parameter its own name, `weight` of `blocks.0.attention.qkv.weight`: the box says the rest."""
+    end = name.rpartition(".")[2]
+    return end if end.isidentifier() else name
+
+
+def _bare(name: str) -> str:
+    """The name of a group without the class of its Module and without its number."""
+    return _plain(name).split(" (")[0]

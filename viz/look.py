@@ -53,6 +53,7 @@ SMALL = 'POINT-SIZE="8.5"'
 FORMULA_WIDTH, FORMULA_LINES = 34, 8
 LEVELS, CELL = 5, 3  # a histogram: steps of its bars, points of a cell
 PLAIN_TABLE = 'BORDER="0" CELLBORDER="0" CELLSPACING="0"'
+NOT_KEPT = "grad not kept: retain_grad() keeps it, and backward(retain_graph=True) all"
 KINDS = {
     "parameter": "parameter",
     "leaf": "leaf, requires grad",
@@ -216,7 +217,7 @@ def value_title(value: Value, facts: Facts) -> tuple[str, str]:
     elif facts.grad_stats is not None:
         parts.append("grad " + ", ".join(said(facts.grad_stats)))
     elif value.requires_grad:
-        parts.append("grad not kept: retain_grad() keeps it" if facts.ran else "no grad yet")
+        parts.append(NOT_KEPT if facts.ran else "no grad yet")
     if facts.uses > 1:
         parts.append(f"its gradient is the sum of {facts.uses} uses")
     if value.also:

@@ -195,7 +195,10 @@ class Unbind(Op):
 
 
 class Part(Op):
-    """part = parts[i],  dparts = Parts({i: dpart}): one of several outputs, its gradient waiting for the others'"""
+    """part = parts[i],  dparts = dpart at i, beside the other parts' gradients
+
+    One of several outputs: its gradient waits for the others', and zeros stand for those that were not used.
+    """
 
     def forward(parts, *, i):
         return parts[i]

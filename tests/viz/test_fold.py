@@ -62,6 +62,30 @@ def test_a_group_by_name_path_or_pattern(pattern: str) -> None:
     assert titles(sketch(trace(y, names), collapse=[pattern])) == ["inner"]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("1", ["1 (Sequential)"]),
+        ("1.0", ["0 (Linear)"]),
+        ("net/1/0", ["0 (Linear)"]),
+        ("net.1.0", ["0 (Linear)"]),
+        ("Linear", ["0 (Linear)", "0 (Linear)"]),
+        ("*.0", ["0 (Linear)", "0 (Linear)"]),
+        ("net", ["net (Sequential)"]),
+    ],
+)
+def test_a_module_by_its_path_or_class(pattern: str, found: list[str]) -> None:
+    nn = minigrad.nn
+    net = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 1), nn.Tanh()))
+    y = net(minigrad.ones(3, 2))
+    drawn = sketch(trace(y, {"net": net}), collapse=[pattern])
+    assert titles(drawn) == found
+    if pattern == "Linear":
+        assert [box.about[-1] for box in drawn.boxes.values()] == ["with weight, bias"] * 2
+    with pytest.raises(viz.UnknownGroup, match="no group '2'; its groups are net, net/0, net/1, net/1/0, net/1/1$"):
+        viz.show(y, {"net": net}, collapse="2")
+
+
 def test_an_unknown_group() -> None:
     with pytest.raises(viz.RenderError, match="no group 'third'; its groups are first, second, second/inner"):
         viz.show(grouped()[0], collapse=["third"])
