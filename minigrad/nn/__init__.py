@@ -4,24 +4,26 @@ from typing import Any as _Any
 
 from . import functional as functional, init as init, utils as utils
 from .containers import ModuleDict as ModuleDict, ModuleList as ModuleList, Sequential as Sequential
+from .loss_modules import (
+    BCELoss as BCELoss,
+    BCEWithLogitsLoss as BCEWithLogitsLoss,
+    CrossEntropyLoss as CrossEntropyLoss,
+    L1Loss as L1Loss,
+    MSELoss as MSELoss,
+    NLLLoss as NLLLoss,
+)
 from .module import Module as Module, Parameter as Parameter
 from .modules import (
     GELU as GELU,
     BatchNorm1d as BatchNorm1d,
-    BCELoss as BCELoss,
-    BCEWithLogitsLoss as BCEWithLogitsLoss,
-    CrossEntropyLoss as CrossEntropyLoss,
     Dropout as Dropout,
     Embedding as Embedding,
     Flatten as Flatten,
     Identity as Identity,
-    L1Loss as L1Loss,
     LayerNorm as LayerNorm,
     LeakyReLU as LeakyReLU,
     Linear as Linear,
     LogSoftmax as LogSoftmax,
-    MSELoss as MSELoss,
-    NLLLoss as NLLLoss,
     ReLU as ReLU,
     Sigmoid as Sigmoid,
     SiLU as SiLU,

@@ -83,7 +83,7 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor
     if padding_idx is None:
         return y
     if not -n <= padding_idx < n:
-        raise ValueError(f"padding_idx must be within the {n} rows, got {padding_idx}")
+        raise AssertionError(f"padding_idx must be within the {n} rows, got {padding_idx}")
     return _f.where(wrap(np.asarray(index == padding_idx % n)[..., None]), y.detach(), y)
 
 
@@ -158,7 +158,7 @@ def layer_norm(
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.layer_norm.html; Ba, Kiros, Hinton 2016.
     """
-    x, last = as_tensor(input, "layer_norm"), tuple(normalized_shape)
+    x, last = _floats(input, "layer_norm"), tuple(normalized_shape)
     for what, t in (("input", x), ("weight", weight), ("bias", bias)):
         if t is not None and (t.shape[-len(last) :] if what == "input" else t.shape) != last:
             raise RuntimeError(f"layer_norm over the shape {last}: the {what} has shape {t.array.shape}")
@@ -197,35 +197,38 @@ def gelu(input: Any, approximate: str = "none") -> Tensor:
     """
     if approximate not in ("none", "tanh"):
         raise RuntimeError(f"approximate argument must be either none or tanh, got {approximate!r}")
-    x = as_tensor(input, "gelu")
+    return apply(ops.Gelu, _floats(input, "gelu"), tanh=approximate == "tanh")
+
+
+def _floats(input: Any, name: str) -> Tensor:
+    """The input as a Tensor. NotImplementedError (a RuntimeError), as torch's, for ints and bools."""
+    x = as_tensor(input, name)
     if x.dtype.kind != "f":
-        raise RuntimeError(f"gelu needs floats, got {x.dtype}: call .float() on the input first")
-    return apply(ops.Gelu, x, tanh=approximate == "tanh")
+        raise NotImplementedError(f"{name} needs floats, got {x.dtype}: call .float() on the input first")
+    return x
 
 
 def silu(input: Any) -> Tensor:
     """y = x * sigmoid(x). Source: torch.nn.functional.silu."""
-    x = as_tensor(input, "silu")
+    x = _floats(input, "silu")
     return x * sigmoid(x)
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
     """y = x where x > 0, else negative_slope * x. Source: torch.nn.functional.leaky_relu."""
-    x = as_tensor(input, "leaky_relu")
+    x = _floats(input, "leaky_relu")
     return _f.where(x > 0, x, x * negative_slope)
 
 
 def elu(input: Any, alpha: float = 1.0) -> Tensor:
     """y = x where x > 0, else alpha * (exp(x) - 1). Source: torch.nn.functional.elu."""
-    x = as_tensor(input, "elu")
-    return _f.where(x > 0, x, alpha * _f.expm1(_f.where(x > 0, 0.0, x)))
+    return apply(ops.Elu, _floats(input, "elu"), alpha=float(alpha))
 
 
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """y = log(1 + exp(beta * x)) / beta, and x where beta * x > threshold. Source: torch.nn.functional.softplus."""
-    x = as_tensor(input, "softplus")
-    far = x * beta > threshold
-    return _f.where(far, x, _f.log1p(_f.exp(_f.where(far, 0.0, x * beta))) / beta)
+    x = _floats(input, "softplus")
+    return _f.where(x * beta > threshold, x, apply(ops.Softplus, x * beta) / beta)
 
 
 # ------------------------------------------------------------------------------------------------- arrangements
@@ -245,7 +248,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     for i in range(len(widths) // 2):
         dim, (before, after) = x.ndim - 1 - i, widths[2 * i : 2 * i + 2]
         n = x.shape[dim]
-        if n + before + after < 0:
+        if n + min(before, 0) + min(after, 0) < 0:
             raise RuntimeError(f"pad: {widths} takes more than the {n} elements of dimension {dim}")
         x = x[(slice(None),) * dim + (slice(max(-before, 0), n - max(-after, 0)),)]
         parts = [x]
@@ -281,7 +284,12 @@ def scaled_dot_product_attention(
     Source: torch.nn.functional.scaled_dot_product_attention; Vaswani et al. 2017.
     """
     q, k, v = (as_tensor(x, "scaled_dot_product_attention") for x in (query, key, value))
-    scores = q @ _f.transpose(k, -2, -1) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
+    if min(q.ndim, k.ndim, v.ndim) < 2:
+        shapes = ", ".join(str(x.array.shape) for x in (q, k, v))
+        raise RuntimeError(f"scaled_dot_product_attention needs two dimensions at least, got shapes {shapes}")
+    if not 0 <= dropout_p <= 1:
+        raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {dropout_p}")
+    scores = q @ _f.transpose(k, -2, -1) * (1 / math.sqrt(max(q.shape[-1], 1)) if scale is None else scale)
     if is_causal:
         if attn_mask is not None:
             raise RuntimeError("scaled_dot_product_attention: is_causal=True and attn_mask exclude each other")
@@ -290,6 +298,8 @@ def scaled_dot_product_attention(
         weights = softmax(scores, -1)
     else:
         mask = as_tensor(attn_mask, "scaled_dot_product_attention")
+        if mask.dtype not in (bool, np.float32, q.dtype):
+            raise RuntimeError(f"attn_mask is of dtype {mask.dtype}: it must be bool, float32 or the query's {q.dtype}")
         scores = _f.masked_fill(scores, ~mask, -math.inf) if mask.dtype.kind == "b" else scores + mask
         blind = wrap(np.asarray((scores.array == -math.inf).all(-1, keepdims=True)))
         weights = _f.masked_fill(softmax(_f.masked_fill(scores, blind, 0.0), -1), blind, 0.0)

@@ -145,7 +145,9 @@ def nll_loss(
         weight = _class_weight(weight, n_classes)
         if weight.requires_grad:
             raise RuntimeError("nll_loss has no gradient for weight: pass weight.detach()")
-        losses = losses * apply(ops.Index, weight, index=(labels,)).to(x.dtype)
+        if weight.dtype != x.dtype:
+            raise RuntimeError(f"nll_loss: weight is {weight.dtype}, the input {x.dtype}: make them one dtype")
+        losses = losses * apply(ops.Index, weight, index=(labels,))
     if ignored.any():
         losses = _f.masked_fill(losses, wrap(ignored), 0.0)
     if reduction == "none":
@@ -197,22 +199,36 @@ def _counts(labels: np.ndarray, ignored: np.ndarray, weight: Tensor | None, dtyp
 
 
 def mse_loss(
-    input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Any = None,
 ) -> Tensor:
     """loss = mean((input - target)**2), "mean", "sum" or "none"; warns where the shapes differ and are broadcast.
 
+    weight, of the input's shape (else ValueError): how much each element counts; "mean" divides by their sum.
+    NotImplementedError for ints.
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.mse_loss.html
     """
     x, y = _pair(input, target, "mse_loss")
-    return _reduced(_f.square(x - y), _reduction(reduction, size_average, reduce))
+    if "f" not in (x.dtype.kind, y.dtype.kind):
+        raise NotImplementedError(f"mse_loss needs floats, got {x.dtype} and {y.dtype}: call .float() on them first")
+    return _differences(_f.square(x - y), x, weight, _reduction(reduction, size_average, reduce))
 
 
 def l1_loss(
-    input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Any = None,
 ) -> Tensor:
-    """loss = mean(|input - target|). Source: torch.nn.functional.l1_loss."""
+    """loss = mean(|input - target|), all else as in mse_loss. Source: torch.nn.functional.l1_loss."""
     x, y = _pair(input, target, "l1_loss")
-    return _reduced(_f.abs(x - y), _reduction(reduction, size_average, reduce))
+    return _differences(_f.abs(x - y), x, weight, _reduction(reduction, size_average, reduce))
 
 
 def _pair(input: Any, target: Any, name: str) -> tuple[Tensor, Tensor]:
@@ -222,6 +238,16 @@ def _pair(input: Any, target: Any, name: str) -> tuple[Tensor, Tensor]:
         message = f"{name}: {shapes}: broadcast, which is rarely meant"
         warnings.warn(message, UserWarning, stacklevel=3)
     return x, y
+
+
+def _differences(losses: Tensor, x: Tensor, weight: Any, reduction: str) -> Tensor:
+    if weight is None:
+        return _reduced(losses, reduction)
+    weight = as_tensor(weight, "the weight")
+    if weight.shape != x.shape:
+        raise ValueError(f"weight needs the input's shape {x.array.shape}, got {weight.array.shape}")
+    losses = losses * weight
+    return _f.sum(losses) / _f.sum(weight) if reduction == "mean" else _reduced(losses, reduction)
 
 
 def _reduced(losses: Tensor, reduction: str) -> Tensor:
@@ -238,15 +264,17 @@ def binary_cross_entropy(
 ) -> Tensor:
     """loss = -mean(target * log(input) + (1 - target) * log(1 - input)), of probabilities; a log is at least -100.
 
-    ValueError where the shapes differ, RuntimeError for an input outside 0 .. 1.
+    ValueError where the shapes differ, RuntimeError where the dtypes do and for an input outside 0 .. 1.
     Source: torch.nn.functional.binary_cross_entropy.
     """
     x, y = _alike(input, target, "binary_cross_entropy")
+    if x.dtype != y.dtype:
+        raise RuntimeError(f"binary_cross_entropy: the target is {y.dtype}, the input {x.dtype}: make them one dtype")
     if x.array.size and not (x.array.min() >= 0 and x.array.max() <= 1):
         low, high = x.array.min(), x.array.max()
         raise RuntimeError(f"all elements of input should be between 0 and 1, got {low} to {high}: apply sigmoid first")
-    losses = (y - 1) * _f.clamp(_f.log1p(-x), -100) - y * _f.clamp(_f.log(x), -100)
-    return _reduced(losses if weight is None else losses * weight, _reduction(reduction, size_average, reduce))
+    losses = _weighted(apply(ops.BinaryCrossEntropy, x, y), weight, "binary_cross_entropy")
+    return _reduced(losses, _reduction(reduction, size_average, reduce))
 
 
 def binary_cross_entropy_with_logits(
@@ -258,18 +286,37 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Any = None,
 ) -> Tensor:
-    """loss = mean((1 - target) * x - w * log(sigmoid(x))), without overflow; w = 1 + (pos_weight - 1) * target.
+    """loss = -mean(pos_weight * target * log(sigmoid(x)) + (1 - target) * log(1 - sigmoid(x))), without overflow.
 
-    ValueError where the shapes differ. Source: torch.nn.functional.binary_cross_entropy_with_logits.
+    ValueError where the shapes differ, RuntimeError for ints. Source: binary_cross_entropy_with_logits in
+    torch.nn.functional.
     """
     x, y = _alike(input, target, "binary_cross_entropy_with_logits")
-    log_sigmoid = _f.minimum(x, 0.0) - _f.log1p(_f.exp(-_f.abs(x)))
-    losses = (1 - y) * x - (log_sigmoid if pos_weight is None else ((pos_weight - 1) * y + 1) * log_sigmoid)
-    return _reduced(losses if weight is None else losses * weight, _reduction(reduction, size_average, reduce))
+    if y.dtype.kind != "f":
+        raise RuntimeError(f"binary_cross_entropy_with_logits: the target is {y.dtype}: call .float() on it first")
+    right = y * apply(ops.Softplus, -x)
+    losses = (1 - y) * apply(ops.Softplus, x) + _weighted(right, pos_weight, "binary_cross_entropy_with_logits")
+    losses = _weighted(losses, weight, "binary_cross_entropy_with_logits")
+    return _reduced(losses, _reduction(reduction, size_average, reduce))
+
+
+def _weighted(losses: Tensor, weight: Any, name: str) -> Tensor:
+    """Losses times a weight that broadcasts to their shape. RuntimeError if it requires grad or is too large."""
+    if weight is None:
+        return losses
+    weight = as_tensor(weight, name)
+    if weight.requires_grad:
+        raise RuntimeError(f"{name} has no gradient for its weights: pass weight.detach()")
+    losses, shape = losses * weight, losses.array.shape
+    if losses.array.shape != shape:
+        raise RuntimeError(f"{name}: a weight of shape {weight.array.shape} does not fit losses of shape {shape}")
+    return losses
 
 
 def _alike(input: Any, target: Any, name: str) -> tuple[Tensor, Tensor]:
     x, y = as_tensor(input, name), as_tensor(target, name)
     if x.shape != y.shape:
         raise ValueError(f"{name}: target size {y.array.shape} must be the same as input size {x.array.shape}")
+    if x.dtype.kind != "f":
+        raise NotImplementedError(f"{name} needs floats, got {x.dtype}: call .float() on the input first")
     return x, y

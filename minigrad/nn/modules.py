@@ -1,4 +1,4 @@
-"""The layers: Linear, Embedding, BatchNorm1d, Tanh, Sequential ... and the losses as modules.
+"""The layers: Linear, Embedding, BatchNorm1d, LayerNorm, Tanh, Dropout ...
 
 Made after manual_seed, a layer has the initial values that torch gives it.
 Source: https://docs.pytorch.org/docs/stable/nn.html
@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import creation, dtypes, functions as _f
 from ..tensor import Tensor
-from . import functional as F, init, losses
+from . import functional as F, init
 from .module import Module as Module, Parameter as Parameter
 
 
@@ -64,7 +64,7 @@ class Embedding(Module):
     ) -> None:
         super().__init__()
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            raise ValueError(f"padding_idx must be within the {num_embeddings} rows, got {padding_idx}")
+            raise AssertionError(f"padding_idx must be within the {num_embeddings} rows, got {padding_idx}")
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
         self.weight = Parameter(creation.empty(num_embeddings, embedding_dim, dtype=dtype))
@@ -326,89 +326,3 @@ class Dropout(Module):
 
     def extra_repr(self) -> str:
         return f"p={self.p}, inplace={self.inplace}"
-
-
-# -------------------------------------------------------------------------------------------------- losses
-
-
-class CrossEntropyLoss(Module):
-    """functional.cross_entropy with its settings kept; weight is a buffer."""
-
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        size_average: bool | None = None,
-        ignore_index: int = -100,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-        label_smoothing: float = 0.0,
-    ) -> None:
-        super().__init__()
-        self.register_buffer("weight", weight)
-        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
-        self.reduction = losses._reduction(reduction, size_average, reduce)
-
-    def forward(self, input: Any, target: Any) -> Tensor:
-        return F.cross_entropy(
-            input,
-            target,
-            self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
-        )
-
-
-class MSELoss(Module):
-    """functional.mse_loss with its reduction kept."""
-
-    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
-        super().__init__()
-        self.reduction = losses._reduction(reduction, size_average, reduce)
-
-    def forward(self, input: Any, target: Any) -> Tensor:
-        return F.mse_loss(input, target, reduction=self.reduction)
-
-
-class L1Loss(MSELoss):
-    """functional.l1_loss with its reduction kept."""
-
-    def forward(self, input: Any, target: Any) -> Tensor:
-        return F.l1_loss(input, target, reduction=self.reduction)
-
-
-class NLLLoss(CrossEntropyLoss):
-    """functional.nll_loss with its settings kept; weight is a buffer."""
-
-    def __init__(self, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean") -> None:
-        super().__init__(weight, ignore_index=ignore_index, reduction=reduction)
-
-    def forward(self, input: Any, target: Any) -> Tensor:
-        return F.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
-
-
-class BCELoss(Module):
-    """functional.binary_cross_entropy with its settings kept; weight is a buffer."""
-
-    def __init__(self, weight: Tensor | None = None, reduction: str = "mean") -> None:
-        super().__init__()
-        self.register_buffer("weight", weight)
-        self.reduction = losses._reduction(reduction, None, None)
-
-    def forward(self, input: Any, target: Any) -> Tensor:
-        return F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
-
-
-class BCEWithLogitsLoss(BCELoss):
-    """functional.binary_cross_entropy_with_logits with its settings kept; weight and pos_weight are buffers."""
-
-    def __init__(
-        self, weight: Tensor | None = None, reduction: str = "mean", pos_weight: Tensor | None = None
-    ) -> None:
-        super().__init__(weight, reduction)
-        self.register_buffer("pos_weight", pos_weight)
-
-    def forward(self, input: Any, target: Any) -> Tensor:
-        return F.binary_cross_entropy_with_logits(
-            input, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight
-        )

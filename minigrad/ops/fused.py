@@ -1,8 +1,9 @@
-"""Several steps as one rule: softmax, cross-entropy (exercise 2) and batch norm (exercise 3) of the lecture."""
+"""Several steps as one rule: softmax, cross-entropy (exercise 2) and batch norm (exercise 3) of the lecture; and where
+the steps' own gradients would overflow or round away: softplus, ELU, binary cross-entropy."""
 
 import numpy as np
 
-from .elementwise import Exp, Log
+from .elementwise import Exp, Log, Log1p, Sigmoid
 from .op import Op
 from .reduce import Sum
 
@@ -61,6 +62,53 @@ class CrossEntropy(Op):
         dlogits = probs * (scale[:, None] if reduction == "none" else scale)
         dlogits[rows, target] = (probs[rows, target] - 1) * scale  # not probs * scale - scale: near 1 that rounds more
         return dlogits
+
+
+class Softplus(Op):
+    """y = log(1 + exp(x)),  dx = dy / (1 + exp(-x))"""
+
+    promote = "float"
+
+    def forward(x):
+        return np.logaddexp(x, x.dtype.type(0))
+
+    def dx(dy, x):
+        return Sigmoid.apply(x) * dy
+
+
+class Elu(Op):
+    """y = x where x > 0, else alpha * (exp(x) - 1),  dx = dy where x > 0, else alpha * exp(x) * dy
+
+    At nan the gradient passes, and at 0 it is alpha with a derivative of 0, as torch's.
+    """
+
+    promote = "float"
+
+    def forward(x, *, alpha=1.0):
+        return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, x.dtype.type(0))))
+
+    def dx(dy, x, alpha):
+        return np.where(x <= 0, alpha * Exp.apply(np.where(x < 0, x, 0.0)), 1.0) * dy
+
+
+class BinaryCrossEntropy(Op):
+    """loss = -y * log(x) - (1 - y) * log(1 - x),  dx = (x - y) / (x * (1 - x)) * dloss,
+    dy = (log(1 - x) - log(x)) * dloss
+
+    x within 0 .. 1. A log counts as -100 at least and x * (1 - x) as 1e-12, so that 0 and 1 have a finite loss and
+    gradient, as torch has it.
+    """
+
+    symbol, promote = "binary_cross_entropy", "types"
+
+    def forward(x, y):
+        return (y - 1) * np.maximum(np.log1p(-x), -100) - y * np.maximum(np.log(x), -100)
+
+    def dx(dloss, x, y):
+        return (x - y) / np.maximum(x * (1 - x), 1e-12) * dloss
+
+    def dy(dloss, x):
+        return (Log1p.apply(-x) - Log.apply(x)) * dloss
 
 
 class BatchNorm(Op):
