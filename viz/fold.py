@@ -52,6 +52,11 @@ class Sketch:
             key = self.home[key]
         return key
 
+    @property
+    def folded(self) -> bool:
+        """Whether something was left out because the graph is large."""
+        return any(box.kind != "group" for box in self.boxes.values())
+
     def size(self) -> int:
         return len(self.graph) + len(self.boxes) - len(self.home)
 
@@ -175,9 +180,11 @@ class _Folding:
             if not runs or drawn.size() <= most:
                 break
             units = self.fold_runs(units, labels, runs)
+            self.hide_between()
         self.fold_inputs(most)
         if drawn.size() > most:
             units = self.cut_out(units, most)
+            self.hide_between()
         hidden_ops = sum(1 for key in drawn.home if key in self.by_key)
         hidden_values = sum(1 for key in drawn.home if key in self.graph.values)
         drawn.notes.append(
@@ -221,6 +228,19 @@ class _Folding:
             done = last
         return result + units[done:]
 
+    def hide_between(self) -> None:
+        """What went from one box to another that went into the same box by now."""
+        drawn = self.drawn
+        for key in self.graph.values:
+            if key in drawn.home or key in self.kept:
+                continue
+            homes = {drawn.at(use) for use in self.uses.get(key, ())}
+            if key in self.op_of:
+                homes.add(drawn.at(self.op_of[key].key))
+            home = homes.pop()
+            if not homes and home in drawn.boxes and drawn.boxes[home].kind != "group":
+                drawn.home[key] = home
+
     def fold_inputs(self, most: int) -> None:
         """Of the many leaves that one op alone uses, draw some."""
         drawn = self.drawn
@@ -238,7 +258,8 @@ class _Folding:
     def cut_out(self, units: list[str], most: int) -> list[str]:
         """Where nothing repeats: the beginning and the end."""
         low, high = 1, len(units) // 2
-        sizes = [1 + self.own(unit) for unit in units]
+        given = Counter(self.drawn.at(op.key) for key, op in self.op_of.items() if key not in self.drawn.home)
+        sizes = [1 + self.own(unit) if unit in self.by_key else 1 + given[unit] for unit in units]
         while low < high:  # the most units at each end that fit
             middle = (low + high + 1) // 2
             if sum(sizes[:middle]) + sum(sizes[-middle:]) <= most - 2:
@@ -253,9 +274,8 @@ class _Folding:
         return [*units[:low], box, *units[len(units) - low :]]
 
     def own(self, unit: str) -> int:
-        op = self.by_key.get(unit)
-        if op is None:
-            return 0
+        """The values that are drawn for an op alone: its output, and what no op made."""
+        op = self.by_key[unit]
         return 1 + sum(1 for k in {*op.inputs, *op.arrays} if isinstance(k, str) and k not in self.op_of)
 
 

@@ -31,6 +31,7 @@ MAX_NODES = 500  # values and ops; of a larger graph repeated structure is folde
 REPLAYED = 3000  # values and ops up to which numbers that nobody holds are worked out again
 REPLAYED_SIZE = 10_000_000  # elements of all of them together
 SECONDS = 20  # for a layout; then a simpler one is tried, and then the simplest
+SECONDS_FOLDED = 4  # of a graph that was made small for it, which mostly takes less than one
 LAYOUTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("", ()),
     ("with straight edges", ("-Gsplines=line", "-Gnslimit=1", "-Gnslimit1=1", "-Gmclimit=0.1")),
@@ -69,18 +70,22 @@ class Picture:
         return finish(svg, self.drawing.titles, f"Graph of {len(self.graph):,} values and ops", said)
 
     def lay_out(self, form: str, dpi: int = 144) -> bytes:
-        """The bytes of an "svg" or "png" file; where a layout takes longer than SECONDS a simpler one, that says so."""
+        """The bytes of an "svg" or "png" file; where a layout takes too long a simpler one, that says so."""
+        limit = SECONDS_FOLDED if self.drawn.folded else SECONDS
         while True:
             try:
-                return lay_out(self.dot, form, dpi, LAYOUTS[self._layout][1], SECONDS)
+                return lay_out(self.dot, form, dpi, LAYOUTS[self._layout][1], limit)
             except TooLong:
                 if self._layout == len(LAYOUTS) - 1:
-                    raise
+                    raise TooLong(
+                        f"the layout of {self.drawn.size():,} values and ops did not finish in {limit:g} s, not even in rows; "
+                        f"leave max_nodes at {MAX_NODES}, which folds what repeats, or write a .dot file"
+                    ) from None
                 if self._layout:
                     self.notes.pop()
                 self._layout += 1
                 self.notes.append(
-                    f"drawn {LAYOUTS[self._layout][0]}: the usual layout did not finish in {SECONDS:g} s"
+                    f"drawn {LAYOUTS[self._layout][0]}: the usual layout did not finish in {limit:g} s"
                 )
                 self.drawing = draw(self.drawn, self._facts, **self._options)
 

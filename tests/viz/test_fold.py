@@ -168,3 +168,14 @@ def test_a_hundred_thousand_nodes(tmp_path: Path) -> None:
     picture = viz.render(y, tmp_path / "large.svg")
     assert len(picture.graph) > 100_000 and picture.drawn.size() < 40
     assert (tmp_path / "large.svg").stat().st_size < 100_000
+
+
+def test_what_goes_between_folded_groups_is_folded_with_them() -> None:
+    x = y = leaf([0.5, 0.1])
+    for i in range(600):
+        with viz.scope(f"g{i}"):
+            y = (y * 2).tanh() + i
+    drawn = sketch(trace(y.sum()), depth=1)
+    assert drawn.folded and drawn.size() <= 500
+    left = [key for key in drawn.graph.values if key not in drawn.home]
+    assert len(left) < 260 and not sketch(trace(x * 2), depth=1).folded
