@@ -79,6 +79,10 @@ ELEMENTWISE = [
     # At inf torch's float32 vector code says nan and its scalar code inf: no row of 5, so test_special_values leaves it out.
     Row("gelu", "Gelu", each((), (1,), (6,), (2, 3, 4), (0,)), lambda m, x: layers(m).gelu(x)),
     Row("gelu tanh", "Gelu", ANY, lambda m, x: layers(m).gelu(x, approximate="tanh"), "normal", 16),
+    Row("softplus", "Softplus", ANY, lambda m, x: layers(m).softplus(x)),
+    Row("softplus beta, threshold", "Softplus", ANY, lambda m, x: layers(m).softplus(x * 3, beta=2, threshold=4)),
+    Row("elu", "Elu", ANY, lambda m, x: layers(m).elu(x)),
+    Row("elu alpha", "Elu", ANY, lambda m, x: layers(m).elu(x * 3, alpha=0.7)),
     Row("sin", "Sin", ANY, lambda m, x: m.sin(x)),
     Row("cos", "Cos", ANY, lambda m, x: m.cos(x)),
     Row("clone", "Clone", ANY, lambda m, x: m.clone(x)),
@@ -383,11 +387,9 @@ def bessel(m: Any, x: Any, gain: Any, bias: Any) -> Any:
 
 
 def bce(m: Any, x: Any, y: Any) -> Any:
-    """Of probabilities between 0 and 1; step by step in torch, whose own second derivative has a 1e-12 in its divisor."""
+    """Of probabilities; step by step in torch, whose own has a 1e-12 in its second derivative. The rule broadcasts."""
     x, y = x / 4 + 0.1, y / 4
-    if m.__name__ == "torch":
-        return -(y * x.log() + (1 - y) * (-x).log1p())
-    return layers(m).binary_cross_entropy(x, y, reduction="none")
+    return -(y * x.log() + (1 - y) * (-x).log1p()) if m.__name__ == "torch" else m.ops.BinaryCrossEntropy.apply(x, y)
 
 
 FUSED = [
@@ -400,11 +402,7 @@ FUSED = [
     Row("batch_norm", "BatchNorm", [((5, 3), (3,), (3,)), ((4, 3, 2), (3,), (3,))],
         lambda m, x, gain, bias: layers(m).batch_norm(x, None, None, gain, bias, training=True), "normal", 64),
     Row("batch_norm, Bessel's correction", "BatchNorm", [((5, 3), (3,), (3,))], bessel, "normal", 64),
-    Row("softplus", "Softplus", ANY, lambda m, x: layers(m).softplus(x)),
-    Row("softplus beta, threshold", "Softplus", ANY, lambda m, x: layers(m).softplus(x * 3, beta=2, threshold=4)),
-    Row("elu", "Elu", ANY, lambda m, x: layers(m).elu(x)),
-    Row("elu alpha", "Elu", ANY, lambda m, x: layers(m).elu(x * 3, alpha=0.7)),
-    Row("binary_cross_entropy", "BinaryCrossEntropy", [((5,), (5,)), ((), ()), ((2, 3), (2, 3)), ((0,), (0,))], bce, "positive", 64),
+    Row("binary_cross_entropy", "BinaryCrossEntropy", PAIRS, bce, "positive", 64),
     Row("batch_norm bare", "BatchNorm", each((5, 3), (4, 3, 2)),
         lambda m, x: layers(m).batch_norm(x, None, None, training=True, eps=1e-3), "normal", 64),
 ]  # fmt: skip

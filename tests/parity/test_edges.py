@@ -88,6 +88,8 @@ EDGES: list[tuple[Any, ...]] = [
     ("log_softmax -inf", lambda m, x: m.log_softmax(x, 0), [-inf, 0]),
     ("softmax -inf", lambda m, x: m.softmax(x, 1), [[-inf, 0], [-inf, -inf], [inf, 0], [nan, 0], [1e4, -1e4]]),
     ("log_softmax rows", lambda m, x: m.log_softmax(x, 1), [[-inf, -inf], [inf, 0], [nan, 0], [1e4, -1e4]]),
+    ("elu", lambda m, x: m.nn.functional.elu(x, 0.7), [0, -0.0, nan, inf, -inf, -30, 2]),
+    ("softplus", lambda m, x: m.nn.functional.softplus(x), [0, -0.0, nan, inf, -inf, -800, 30]),
     ("where, nan not taken", lambda m, x, y: m.where(x > 0, x, y), [1, 2], [nan, inf]),
     ("where(x > 0, sqrt(x), 0)", lambda m, x: m.where(x > 0, m.sqrt(x), 0.0), [0, 4]),
     ("the double where", lambda m, x: m.where(x > 0, m.sqrt(m.where(x > 0, x, 1.0)), 0.0), [0, 4]),
@@ -253,6 +255,18 @@ def test_refused(what: str, call: Any) -> None:
     want, got = attempt(torch, call), attempt(mg, call)
     assert want[0] != "nothing raised"
     assert got == want
+
+
+def test_binary_cross_entropy_of_certainties() -> None:
+    """At 0 and 1 the logs and the divisor have a bound: the gradient is large, and no nan."""
+    found = []
+    for m in (mg, torch):
+        x = m.tensor([0.0, 1.0, 0.0, 1.0, 1e-13], dtype=m.float64, requires_grad=True)
+        y = m.tensor([1.0, 0.0, 0.0, 1.0, 0.5], dtype=m.float64)
+        loss = m.nn.functional.binary_cross_entropy(x, y, reduction="none")
+        loss.sum().backward()
+        found.append([loss.tolist(), x.grad.tolist()])
+    np.testing.assert_allclose(*found, rtol=1e-8)  # torch has 1e-12 as a float32 there
 
 
 def test_gradients_keep_shape_and_dtype() -> None:
