@@ -8,6 +8,7 @@
 Names, defaults and meanings are torch's where torch has the thing.
 """
 
+import math as _math
 import warnings as _warnings
 from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 
@@ -20,6 +21,7 @@ from .anomaly import AnomalyError as AnomalyError, detect_anomaly as detect_anom
 from .autograd import grad as grad
 from .creation import (
     arange as arange,
+    as_tensor as as_tensor,
     empty as empty,
     empty_like as empty_like,
     eye as eye,
@@ -77,13 +79,13 @@ from .functions import (
     argmax as argmax,
     argmin as argmin,
     argsort as argsort,
-    as_tensor as as_tensor,
     bincount as bincount,
     bitwise_and as bitwise_and,
     bitwise_not as bitwise_not,
     bitwise_or as bitwise_or,
     bitwise_xor as bitwise_xor,
     bmm as bmm,
+    broadcast_to as broadcast_to,
     cat as cat,
     ceil as ceil,
     chunk as chunk,
@@ -169,6 +171,7 @@ from .functions import (
     std as std,
     sub as sub,
     sum as sum,
+    swapaxes as swapaxes,
     t as t,
     tanh as tanh,
     tensordot as tensordot,
@@ -213,6 +216,9 @@ if _TYPE_CHECKING:
 # minigrad; detect_anomaly() tells which line of the user's code it was. Warnings about the user's own lines stay.
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"minigrad\.")
 
+# Numbers and the index that adds a dimension, by torch's names.
+inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
+
 # These are loaded when they are first asked for: `import minigrad` is for those too who need a Tensor alone.
 _LATER = {"check": "check", "nn": "nn", "optim": "optim", "utils": "utils", "load": "storage", "save": "storage"}
 
@@ -220,6 +226,11 @@ _LATER = {"check": "check", "nn": "nn", "optim": "optim", "utils": "utils", "loa
 def is_tensor(obj: _Any) -> _Any:
     """Whether this is a Tensor. Source: torch.is_tensor."""
     return isinstance(obj, Tensor)
+
+
+def numel(input: Tensor) -> _Any:
+    """How many elements there are. Source: torch.numel."""
+    return input.array.size
 
 
 def is_floating_point(input: Tensor) -> _Any:
@@ -230,11 +241,16 @@ def is_floating_point(input: Tensor) -> _Any:
 def __getattr__(name: str) -> _Any:
     from .names import missing, spelling
 
+    found: _Any
     if name in _LATER:
         from importlib import import_module
 
         found = import_module("." + _LATER[name], __name__)
         found = found if _LATER[name] == name else getattr(found, name)
+    elif name == "__version__":
+        from importlib.metadata import version
+
+        found = version("minigrad")
     elif (of := spelling(name)) is not None:
         found = globals()[of]
     else:

@@ -17,8 +17,9 @@ def to_array(data: Any, dtype: Any) -> np.ndarray:
         return np.array(data.array, dtype=dtype)
     if isinstance(data, (np.ndarray, np.generic)):
         return np.array(data, dtype=dtype or dtypes.check(data.dtype))
+    plain = _plain(data)
     try:
-        array = np.array(_plain(data))
+        array = np.array(plain)
     except ValueError as error:
         raise ValueError(f"a Tensor needs lists of equal length at each depth: {error}") from None
     if array.dtype.kind not in "fiub":
@@ -30,19 +31,29 @@ def to_array(data: Any, dtype: Any) -> np.ndarray:
         for extreme in (array.min(), array.max()):
             dtypes.scalar(int(extreme), dtype)  # refuses what does not fit
     if dtype is None:
-        dtype = dtypes.get_default_dtype() if array.dtype.kind == "f" or not array.size else dtypes.check(array.dtype)
+        floats = array.dtype.kind == "f" or not array.size
+        dtype = dtypes.check(array.dtype) if not floats or _says_float64(data) else dtypes.get_default_dtype()
     return array.astype(dtype, copy=False)
 
 
 def _plain(data: Any) -> Any:
-    """Nested lists with the Tensors in them as arrays."""
+    """Nested lists with the Tensors in them, of one element each, as 0-d arrays."""
     if hasattr(type(data), "_apply"):
-        return data.array
+        if data.array.size != 1:
+            raise ValueError(f"in a list a Tensor is one number, this one has shape {data.array.shape}: use stack()")
+        return data.array.reshape(())
     if isinstance(data, (list, tuple)):
         return [_plain(x) for x in data]
     if isinstance(data, range):
         return list(data)
     return data
+
+
+def _says_float64(data: Any) -> bool:
+    """Whether something in the nested lists has that dtype: Python's floats, which are as long, have none."""
+    if isinstance(data, (list, tuple)):
+        return any(map(_says_float64, data))
+    return bool(getattr(data, "dtype", None) == np.float64)
 
 
 def _kind(data: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import devices, dtypes, random as _random
+from . import devices, dtypes, random as _random, rounding
 from .functions.shape import sizes
 from .tensor import Tensor, wrap
 
@@ -16,6 +16,14 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, device:
     """A Tensor of these data, copied: numbers, lists, arrays or Tensors. Errors as Tensor. Source: torch.tensor."""
     devices.check(device)
     return Tensor(data, dtype, requires_grad)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """A Tensor of these data: itself, an array's memory, or a copy where it must be. Source: torch.as_tensor."""
+    devices.check(device)
+    made = data if isinstance(data, Tensor) else wrap(data) if isinstance(data, np.ndarray) else Tensor(data, dtype)
+    dtypes.check(made.dtype)
+    return made if dtype is None else made.to(dtype)
 
 
 def from_dlpack(ext_tensor: Any) -> Tensor:
@@ -44,26 +52,31 @@ def _float(dtype: Any) -> np.dtype:
     return dtypes.get_default_dtype() if dtype is None else dtypes.check(dtype)
 
 
-def _shape(size: tuple[Any, ...]) -> tuple[int, ...]:
+def _shape(size: tuple[Any, ...], named: Any = None) -> tuple[int, ...]:
+    """A shape given as ints, as one tuple, or by name: size=(2, 3)."""
+    if named is not None:
+        size = (named,)
+    elif not size:
+        raise TypeError("a size is missing: zeros(2, 3), zeros((2, 3)), and zeros(()) for a number")
     shape = sizes(size)
     if any(n < 0 for n in shape):
         raise RuntimeError(f"a shape cannot have a negative size: {shape}")
     return shape
 
 
-def zeros(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+def zeros(*shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Zeros of this shape, float32 by default. Source: torch.zeros."""
-    return _made(np.zeros(_shape(size), _float(dtype)), requires_grad, device)
+    return _made(np.zeros(_shape(shape, size), _float(dtype)), requires_grad, device)
 
 
-def ones(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+def ones(*shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Ones of this shape, float32 by default. Source: torch.ones."""
-    return _made(np.ones(_shape(size), _float(dtype)), requires_grad, device)
+    return _made(np.ones(_shape(shape, size), _float(dtype)), requires_grad, device)
 
 
-def empty(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+def empty(*shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """A Tensor of this shape whose values are whatever was in memory. Source: torch.empty."""
-    return _made(np.empty(_shape(size), _float(dtype)), requires_grad, device)
+    return _made(np.empty(_shape(shape, size), _float(dtype)), requires_grad, device)
 
 
 def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
@@ -101,12 +114,22 @@ def full_like(
 
 
 def arange(
-    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
+    start: Any = 0,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
 ) -> Tensor:
     """start, start + step, ... below end (0 to start with one argument); int64 for ints. Source: torch.arange."""
     if end is None:
         start, end = 0, start
     start, end, step = _number(start), _number(end), _number(step)
+    if not all(map(math.isfinite, (start, end, step))):
+        raise RuntimeError(f"arange({start}, {end}, {step}): not a finite range")
+    if dtype is not None and dtypes.check(dtype).kind in "iu":  # as torch counts: by what the dtype can hold
+        start, end, step = int(start), int(end), int(step)
     if step == 0 or (end - start) * step < 0:
         raise RuntimeError(f"arange({start}, {end}, {step}): the step does not lead from start to end")
     found = dtypes.check(dtype) if dtype is not None else dtypes.result_type(start, end, step)
@@ -118,11 +141,16 @@ def linspace(
     start: float, end: float, steps: int, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
 ) -> Tensor:
     """So many values from start to end, both included, evenly spaced. Source: torch.linspace."""
-    return _made(np.linspace(start, end, steps, dtype=_float(dtype)), requires_grad, device)
+    if steps < 0:
+        raise RuntimeError(f"linspace: the number of steps must not be negative, got {steps}")
+    ends, found = (_number(start), _number(end)), _float(dtype)
+    made = rounding.linspace(*ends, steps, found) if found.kind == "f" else np.linspace(*ends, steps, dtype=found)
+    return _made(made, requires_grad, device)
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Ones on the diagonal of an (n, m) matrix, else zeros. Source: torch.eye."""
+    _shape((n, n if m is None else m))
     return _made(np.eye(n, m, dtype=_float(dtype)), requires_grad, device)
 
 
@@ -134,17 +162,27 @@ def _generator(generator: Any) -> _random.Generator:
 
 
 def randn(
-    *size: Any, generator: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None
+    *shape: Any,
+    size: Any = None,
+    generator: Any = None,
+    dtype: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
 ) -> Tensor:
     """Standard normal values of this shape: torch's numbers for the same seed. Source: torch.randn."""
-    return _made(_generator(generator).normal(_shape(size), _float(dtype)), requires_grad, device)
+    return _made(_generator(generator).normal(_shape(shape, size), _float(dtype)), requires_grad, device)
 
 
 def rand(
-    *size: Any, generator: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None
+    *shape: Any,
+    size: Any = None,
+    generator: Any = None,
+    dtype: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
 ) -> Tensor:
     """Values uniform on [0, 1): torch's numbers for the same seed. Source: torch.rand."""
-    return _made(_generator(generator).rand(_shape(size), _float(dtype)), requires_grad, device)
+    return _made(_generator(generator).rand(_shape(shape, size), _float(dtype)), requires_grad, device)
 
 
 def randint(

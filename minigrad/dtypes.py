@@ -40,9 +40,10 @@ def set_default_dtype(dtype: Any) -> None:
 
 
 def check(dtype: Any) -> np.dtype:
-    """The numpy dtype meant by *dtype* (a dtype, its name, or Python's float, int, bool); TypeError if unsupported."""
-    if dtype is float:
-        return _default
+    """The numpy dtype meant by *dtype*; TypeError if unsupported.
+
+    A dtype, its name, or Python's float, int, bool, which are float64, int64, bool.
+    """
     try:
         found = np.dtype(dtype)
     except TypeError:
@@ -114,7 +115,7 @@ def promoted(kind: str, arrays: list[Any]) -> list[Any]:
     if kind == "float" and dtype.kind != "f":
         dtype = _default
     if kind == "numbers" and dtype.kind == "b":
-        raise RuntimeError("this op is not defined for bools: make them numbers with .long() or .float()")
+        raise NotImplementedError("this op is not defined for bools: make them numbers with .long() or .float()")
     return arrays[:first] + [x if x is None else _cast(x, dtype) for x in arrays[first:]]
 
 
@@ -134,5 +135,12 @@ def scalar(value: Any, dtype: np.dtype) -> Any:
         return np.asarray(int(value)).astype(dtype)[()]
     return dtype.type(value)
 
+
+# torch's names of Tensors of each dtype, as type() gives and takes them.
+TYPES = {
+    "torch.FloatTensor": float32, "torch.DoubleTensor": float64, "torch.CharTensor": int8, "torch.ShortTensor": int16,
+    "torch.IntTensor": int32, "torch.LongTensor": int64, "torch.ByteTensor": uint8, "torch.BoolTensor": bool_,
+}  # fmt: skip
+TYPE_OF = {dtype: name for name, dtype in TYPES.items()}
 
 _ARRAYS = frozenset((np.ndarray, np.float32, np.float64))

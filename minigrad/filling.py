@@ -75,19 +75,40 @@ def _any(g: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 # ------------------------------------------------------------------------------------------------ like another
 
 
-def new_zeros(self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def new_zeros(
+    self: Tensor,
+    *shape: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Zeros of this shape, in this Tensor's dtype. Source: torch.Tensor.new_zeros."""
-    return creation.zeros(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+    return creation.zeros(*shape, size=size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 
 
-def new_ones(self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def new_ones(
+    self: Tensor,
+    *shape: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Ones of this shape, in this Tensor's dtype. Source: torch.Tensor.new_ones."""
-    return creation.ones(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+    return creation.ones(*shape, size=size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 
 
-def new_empty(self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def new_empty(
+    self: Tensor,
+    *shape: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """A Tensor of this shape and dtype with whatever was in memory. Source: torch.Tensor.new_empty."""
-    return creation.empty(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+    return creation.empty(*shape, size=size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 
 
 def new_full(

@@ -94,12 +94,12 @@ for _name, _op in COMPARISONS.items():
 
 METHODS = """
     abs add all allclose amax amin any argmax argmin argsort bincount bitwise_and bitwise_not bitwise_or bitwise_xor
-    bmm ceil chunk clamp clone cos cumsum div dot eq equal erf exp expand expand_as expm1 flatten flip floor
-    floor_divide gather ge gt histc histogram index_add index_select isfinite isinf isnan le log log10 log1p log2
+    bmm broadcast_to ceil chunk clamp clone cos cumsum div dot eq equal erf exp expand expand_as expm1 flatten flip
+    floor floor_divide gather ge gt histc histogram index_add index_select isfinite isinf isnan le log log10 log1p log2
     log_softmax logical_and logical_not logical_or logical_xor logsumexp lt masked_fill matmul max maximum mean
     median min minimum mm movedim mul mv ne neg nonzero norm outer permute pow prod ravel reciprocal relu remainder
     repeat reshape roll round rsqrt scatter scatter_add sigmoid sign sin softmax sort split sqrt square squeeze std
-    sub sum t tanh tile to topk transpose tril triu unbind unfold unique unsqueeze var view view_as
+    sub sum swapaxes t tanh tile to topk transpose tril triu unbind unfold unique unsqueeze var view view_as
 """.split()
 for _name in METHODS:
     setattr(Tensor, _name, getattr(F, _name))
@@ -161,17 +161,13 @@ def _astype(self: Tensor, dtype: Any, copy: bool = True) -> Tensor:
 
 
 def _type(self: Tensor, dtype: Any = None) -> Any:
-    """The dtype's name, or this Tensor in another dtype."""
-    return str(self.dtype) if dtype is None else F.to(self, dtype)
+    """torch's name for a Tensor of this dtype ("torch.FloatTensor"), or this Tensor in another dtype or type."""
+    return dtypes.TYPE_OF[self.dtype] if dtype is None else F.to(self, dtypes.TYPES.get(dtype, dtype))
 
 
 def _contiguous(self: Tensor, **memory_format: Any) -> Tensor:
     """This Tensor if its memory is in order, else a copy that is."""
     return self if self.array.flags.c_contiguous else F.clone(self)
-
-
-def _swapaxes(self: Tensor, axis0: int, axis1: int) -> Tensor:
-    return F.transpose(self, axis0, axis1)
 
 
 def _contains(self: Tensor, x: Any) -> bool:
@@ -239,6 +235,7 @@ OTHERS: dict[str, Any] = {
     "copy_": _copy,
     "size": _size,
     "dim": lambda self: self.ndim,
+    "ndimension": lambda self: self.ndim,
     "numel": lambda self: self.array.size,
     "nelement": lambda self: self.array.size,
     "element_size": lambda self: self.dtype.itemsize,
@@ -264,7 +261,6 @@ OTHERS: dict[str, Any] = {
     "new_tensor": filling.new_tensor,
     "is_floating_point": lambda self: self.dtype.kind == "f",
     "contiguous": _contiguous,
-    "swapaxes": _swapaxes,
     "astype": _astype,
     "type": _type,
     "cpu": lambda self, **memory_format: self,
@@ -277,11 +273,11 @@ OTHERS: dict[str, Any] = {
     "long": _cast(dtypes.int64),
     "bool": _cast(dtypes.bool_),
     "byte": _cast(dtypes.uint8),
+    "reshape_as": lambda self, other: F.reshape(self, other.shape),
     "type_as": lambda self, other: F.to(self, other.dtype),
     "copy": F.clone,
     "T": property(F.transpose),
     "mT": property(F.mT),
-    "broadcast_to": F.expand,
 }
 for _name, _value in OTHERS.items():
     setattr(Tensor, _name, _value)

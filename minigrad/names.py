@@ -29,7 +29,7 @@ ALIASES = {
 }
 
 # The same for names that take several Tensors and are no methods.
-FUNCTION_ALIASES = {"concat": "cat", "concatenate": "cat"}
+FUNCTION_ALIASES = {"asarray": "as_tensor", "concat": "cat", "concatenate": "cat"}
 
 # ------------------------------------------------------------------------------------------------- left out
 
@@ -177,8 +177,12 @@ INSTEAD = {
 
 # What runs and is not the same as in torch: (what, how it is here).
 DIFFERENT = [
-    ("dtypes", "are numpy's: `x.dtype` prints as `float32`, not `torch.float32`; `type()` gives `float32` too"),
-    ("`t.grad_fn`", "prints as torch's; it is a `Node` with the rule's name, formula and inputs"),
+    ("dtypes", "are numpy's: `x.dtype` prints as `float32`, not `torch.float32`, and so in a Tensor: `dtype=float64`"),
+    ("`t.grad_fn`", "is a `Node` with the rule's name, formula and inputs: `<MatMulBackward0>`, where torch has Mm, Mv, Bmm"),
+    ("`Tensor(data)`", "is `tensor(data)`: ints stay ints, and a number is a value, not a size"),
+    ("numbers and arrays", "are taken where torch takes Tensors alone (`exp(1.0)`, `cat([array, array])`)"),
+    ("numpy's forms", "run beside torch's: `prod` over several dims, `transpose()` and `transpose(axes)`, `round(t, 2)`"),
+    ("`<<`, `>>`", "are left out: `* 2**n`, `// 2**n`"),
     ("`inference_mode`", "is `no_grad`: Tensors made in it may be used in a graph later"),
     ("`save`, `load`", "write and read the safetensors layout and JSON, never pickle: data, not objects with code"),
     ("`set_num_threads`", "is accepted and changes nothing; numpy's BLAS reads `OMP_NUM_THREADS`"),
@@ -187,7 +191,6 @@ DIFFERENT = [
     ("`x[::-1]`", "is refused, as in torch: use `flip`"),
     ("leaf hooks", "run when the whole backward is done"),
     ("`topk`, `sort`", "leave equal elements as they stand; torch's `topk` may return any of them"),
-    ("`median(x, dim)`", "is left out: `sort(x, dim).values` at the middle"),
     ("`DataLoader`", "runs in this process; `num_workers` above 0 is refused"),
     ("`view(dtype)`", "is refused: `to(dtype)` converts"),
     ("`dropout(inplace=True)`", "is refused"),

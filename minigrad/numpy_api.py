@@ -87,7 +87,7 @@ def _axis_none(function: Any) -> Any:
 
 FUNCTIONS: dict[Any, Any] = {
     np.sum: F.sum, np.mean: F.mean, np.prod: F.prod, np.max: F.amax, np.min: F.amin, np.amax: F.amax, np.amin: F.amin,
-    np.all: F.all, np.any: F.any, np.argmax: F.argmax, np.argmin: F.argmin, np.median: F.median,
+    np.all: F.all, np.any: F.any, np.argmax: F.argmax, np.argmin: F.argmin, np.median: lambda a: F.median(a),
     np.var: lambda a, axis=None, ddof=0, keepdims=False: F.var(a, axis, keepdim=keepdims, correction=ddof),
     np.std: lambda a, axis=None, ddof=0, keepdims=False: F.std(a, axis, keepdim=keepdims, correction=ddof),
     np.cumsum: _axis_none(F.cumsum), np.round: lambda a, decimals=0: F.round(a, decimals=decimals),

@@ -49,6 +49,18 @@ def fma(a: NDArray[Any], b: float, c: float) -> NDArray[Any]:
     return s + _round_to_odd(*_two_sum(t_lost, s_lost))
 
 
+def linspace(start: float, end: float, steps: int, dtype: np.dtype) -> NDArray[Any]:
+    """So many evenly spaced values: torch counts the first half from the start, the second back from the end."""
+    kind = dtype.type
+    lo, hi = kind(start), kind(end)
+    if steps == 1:
+        return np.array([lo])
+    step = float((hi - lo) / kind(steps - 1)) if steps else 0.0
+    up = fma(np.arange(steps // 2).astype(dtype), step, float(lo))
+    down = fma(np.arange(steps - steps // 2 - 1, -1, -1).astype(dtype), -step, float(hi))
+    return np.concatenate([up, down])
+
+
 def affine(x: NDArray[Any], std: float, mean: float) -> NDArray[Any]:
     """fma(x, std, mean), with the short way for the standard normal (+ 0 makes -0 to 0, as fma does)."""
     return x + x.dtype.type(0) if (std, mean) == (1, 0) else fma(x, std, mean)

@@ -134,9 +134,12 @@ class Tensor(Vocabulary):
 
     @grad.setter
     def grad(self, grad: Tensor | None) -> None:
-        if grad is not None and (not isinstance(grad, Tensor) or grad.shape != self.shape):
-            got = f"shape {grad.array.shape}" if isinstance(grad, Tensor) else type(grad).__name__
-            raise RuntimeError(f".grad is None or a Tensor of shape {self.array.shape}, got {got}")
+        if grad is not None:
+            want = f".grad is None or a Tensor of shape {self.array.shape} and {self.dtype}, got"
+            if not isinstance(grad, Tensor):
+                raise TypeError(f"{want} {type(grad).__name__} {grad!r}")
+            if grad.shape != self.shape or grad.dtype != self.dtype:
+                raise RuntimeError(f"{want} shape {grad.array.shape} and {grad.dtype}")
         self._grad = grad
 
     @property
@@ -244,10 +247,15 @@ class Tensor(Vocabulary):
         return bool(self.array.item())
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._one())
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._one())
+
+    def _one(self) -> Any:
+        if self.array.size != 1:
+            raise ValueError(f"only one element can become a Python number, not those of shape {self.array.shape}")
+        return self.array.item()
 
     def __index__(self) -> int:
         if self.array.dtype.kind not in "iub":

@@ -210,6 +210,8 @@ class Vocabulary:
     copy_: Method
     size: Callable[..., Any]
     dim: Callable[[], builtins.int]
+    ndimension: Callable[[], builtins.int]
+    reshape_as: Method
     numel: Callable[[], builtins.int]
     nelement: Callable[[], builtins.int]
     element_size: Callable[[], builtins.int]

@@ -89,6 +89,7 @@ from .order import (
     bincount as bincount,
     histc as histc,
     histogram as histogram,
+    median as median,
     sort as sort,
     topk as topk,
     unique as unique,
@@ -106,7 +107,6 @@ from .reduce import (
     logsumexp as logsumexp,
     max as max,
     mean as mean,
-    median as median,
     min as min,
     norm as norm,
     one_dim as one_dim,
@@ -117,6 +117,7 @@ from .reduce import (
     var as var,
 )
 from .shape import (
+    broadcast_to as broadcast_to,
     cat as cat,
     chunk as chunk,
     expand as expand,
@@ -134,6 +135,7 @@ from .shape import (
     split as split,
     squeeze as squeeze,
     stack as stack,
+    swapaxes as swapaxes,
     t as t,
     tile as tile,
     transpose as transpose,

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes, ops
+from .. import devices, dtypes, ops
 from ..record import apply, apply_unary
 from ..tensor import Tensor, wrap
 
+_DEVICES = frozenset(("cpu", "cuda", "mps", "xpu", "meta"))
 _PLAIN = frozenset((Tensor, float, int, bool))
 
 
@@ -144,7 +145,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     if rounding_mode is None:
         return _div(input, other)
     if rounding_mode not in ("floor", "trunc"):
-        raise ValueError(f"rounding_mode is None, 'floor' or 'trunc', not {rounding_mode!r}")
+        raise RuntimeError(f"rounding_mode is None, 'floor' or 'trunc', not {rounding_mode!r}")
     x, y = _need(input, "div"), _need(other, "div")
     return apply(ops.DivRound, x if isinstance(y, Tensor) else as_tensor(x), y, mode=rounding_mode)
 
@@ -207,7 +208,7 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
     Source: https://docs.pytorch.org/docs/stable/generated/torch.clamp.html
     """
     if min is None and max is None:
-        raise ValueError("clamp needs a bound: min, max or both")
+        raise RuntimeError("clamp needs a bound: min, max or both")
     lo, hi = (None if b is None else _need(b, "clamp") for b in (min, max))
     return apply(ops.Clamp, as_tensor(input), lo, hi)
 
@@ -215,13 +216,13 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """z = x where the condition holds, else y, with broadcasting; where(condition) alone gives nonzero's indices.
 
-    The branch not taken gets gradient 0. Raises TypeError unless the condition is bool.
+    The branch not taken gets gradient 0. Raises RuntimeError unless the condition is bool.
     """
     c = as_tensor(condition, "where")
     if input is None and other is None:
         return tuple([wrap(i) for i in np.nonzero(np.atleast_1d(c.array))])
     if c.dtype is not dtypes.bool_:
-        raise TypeError(f"where needs a bool condition, got {c.dtype}: compare it, for example with != 0")
+        raise RuntimeError(f"where needs a bool condition, got {c.dtype}: compare it, for example with != 0")
     x, y = _need(input, "where"), _need(other, "where")
     if not isinstance(x, Tensor) and not isinstance(y, Tensor):
         x = Tensor(x)
@@ -233,7 +234,10 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
     x, m = as_tensor(input, "masked_fill"), as_tensor(mask, "masked_fill")
     if m.dtype is not dtypes.bool_:
         raise RuntimeError(f"masked_fill needs a bool mask, got {m.dtype}")
-    value = value if isinstance(value, Tensor) else dtypes.scalar(value, x.dtype).item()
+    if not isinstance(value, Tensor):
+        value = dtypes.scalar(value, x.dtype).item()
+    elif value.array.ndim:
+        raise RuntimeError(f"masked_fill takes one value, a number or a 0-d Tensor, got shape {value.array.shape}")
     return apply(ops.Where, m, value, x)
 
 
@@ -243,7 +247,10 @@ def to(input: Tensor, *args: Any, dtype: Any = None, copy: bool = False, **devic
         if isinstance(arg, Tensor):
             dtype = arg.dtype
         elif str(arg) != "cpu" and arg is not None and not isinstance(arg, bool):
-            dtype = arg
+            if str(arg).partition(":")[0] in _DEVICES:
+                devices.check(arg)
+            else:
+                dtype = arg
     if dtype is None or (found := dtypes.check(dtype)) is input.dtype:
         return clone(input) if copy else input
     if found.kind != "f":
@@ -257,10 +264,19 @@ def clone(input: Tensor, **memory_format: Any) -> Tensor:
 
 
 def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
-    """Whether |x - y| <= atol + rtol * |y| for all elements."""
-    return bool(np.allclose(_raw(input), _raw(other), rtol, atol, equal_nan))
+    """Whether |x - y| <= atol + rtol * |y| for all elements. RuntimeError for two dtypes or shapes that do not fit."""
+    x, y = as_tensor(input, "allclose").array, as_tensor(other, "allclose").array
+    if isinstance(input, Tensor) and isinstance(other, Tensor) and x.dtype is not y.dtype:
+        raise RuntimeError(f"allclose of {x.dtype} and {y.dtype}: bring both to one with .to(dtype)")
+    try:
+        return bool(np.allclose(x, y, rtol, atol, equal_nan))
+    except ValueError:
+        raise RuntimeError(f"allclose: shapes {x.shape} and {y.shape} do not go together") from None
 
 
 def equal(input: Any, other: Any) -> bool:
-    """Whether shape and all elements are the same."""
+    """Whether shape and all elements are the same. TypeError unless both are Tensors or arrays."""
+    for x in (input, other):
+        if not isinstance(x, (Tensor, np.ndarray)):
+            raise TypeError(f"equal takes two Tensors, got {type(x).__name__} {x!r}")
     return bool(np.array_equal(_raw(input), _raw(other)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index as index_of
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ def _index(op: type[ops.Op], x: Tensor, index: tuple[Any, ...]) -> Tensor:
 
 def plan(x: Tensor, index: Any) -> tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]:
     """The index in two steps, either of which may be None: basic (a view), then advanced (a copy)."""
+    if type(index) is list and any([_stands_alone(item) for item in index]):
+        index = tuple(index)  # numpy's old rule, which torch keeps: x[[i, j]] of Tensors or lists is x[i, j]
     items = index if type(index) is tuple else (index,)
     if len(items) == 1 and isinstance(item := items[0], Tensor) and item.array.ndim and item.array.dtype.kind in "ib":
         return None, (item.array,)  # the embedding lookup, at once
@@ -48,7 +51,7 @@ def plan(x: Tensor, index: Any) -> tuple[tuple[Any, ...] | None, tuple[Any, ...]
             else:
                 arrays = True
         elif isinstance(item, slice):
-            item = slice(*[None if part is None else part.__index__() for part in (item.start, item.stop, item.step)])
+            item = slice(*[None if part is None else index_of(part) for part in (item.start, item.stop, item.step)])
             if item.step is not None and item.step < 1:
                 raise ValueError(f"a slice with step {item.step}: steps must be at least 1, use flip() to go backward")
         elif isinstance(item, (bool, np.bool_)):
@@ -81,6 +84,11 @@ def plan(x: Tensor, index: Any) -> tuple[tuple[Any, ...] | None, tuple[Any, ...]
     if not any(item is Ellipsis for item in basic):
         basic.append(Ellipsis)
     return tuple(basic), tuple(rest)
+
+
+def _stands_alone(item: Any) -> bool:
+    """Whether this, in a list, makes the list an index for several dimensions."""
+    return item is None or item is Ellipsis or isinstance(item, (Tensor, np.ndarray, list, tuple, range, slice))
 
 
 def _array(item: Any) -> Any:
@@ -240,11 +248,13 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
-    """int64 zeros with a 1 at each class: (...,) -> (..., num_classes); the number of classes is found if -1.
+    """int64 zeros with a 1 at each class: int64 (...,) -> (..., num_classes); the number of classes is found if -1.
 
     Source: torch.nn.functional.one_hot.
     """
     classes = _whole(tensor, "one_hot")
+    if classes.dtype != dtypes.int64:
+        raise RuntimeError(f"one_hot takes classes of int64, got {classes.dtype}: convert with .long()")
     n = int(classes.max()) + 1 if num_classes == -1 and classes.size else num_classes
     if n <= 0 or (classes.size and (classes.min() < 0 or classes.max() >= n)):
         found = f"got {classes.min()} to {classes.max()}" if classes.size else "there are none to count"

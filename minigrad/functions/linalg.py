@@ -20,6 +20,9 @@ def matmul(input: Any, other: Any) -> Tensor:
     """
     A, B = as_tensor(input, "matmul"), as_tensor(other, "matmul")
     if not A.array.ndim or not B.array.ndim:
+        for x in (input, other):
+            if isinstance(x, (int, float)):
+                raise TypeError(f"matmul takes two Tensors, got the number {x!r}: use *")
         raise RuntimeError(
             f"matmul of shapes {A.array.shape} and {B.array.shape}: a 0-d Tensor has no product of this kind, use *"
         )
@@ -55,7 +58,9 @@ def mv(input: Any, vec: Any) -> Tensor:
 
 
 def bmm(input: Any, mat2: Any) -> Tensor:
-    """C[i] = A[i] @ B[i] of two batches of matrices. Source: torch.bmm."""
+    """C[i] = A[i] @ B[i] of two batches of matrices, as many in each. Source: torch.bmm."""
+    if len(as_tensor(input, "bmm").shape) == len(as_tensor(mat2, "bmm").shape) == 3 and len(input) != len(mat2):
+        raise RuntimeError(f"bmm of shapes {tuple(input.shape)} and {tuple(mat2.shape)}: as many matrices in each")
     return _of_dims(input, mat2, (3, 3), "bmm")
 
 
@@ -107,11 +112,20 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
     xs = [as_tensor(x, "einsum") for x in operands]
-    return apply(ops.Einsum, *xs, equation=_explicit(equation, xs))
+    if len({x.dtype for x in xs}) > 1:
+        raise RuntimeError(f"einsum of {' and '.join(str(x.dtype) for x in xs)}: bring all to one with .to(dtype)")
+    explicit, sizes = _explicit(equation, xs)
+    for i, term in enumerate(explicit.partition("->")[0].split(",")):
+        shape = tuple([sizes[letter] for letter in term])
+        xs[i] = xs[i] if xs[i].shape == shape else xs[i].expand(shape)
+    return apply(ops.Einsum, *xs, equation=explicit)
 
 
-def _explicit(equation: str, xs: list[Tensor]) -> str:
-    """The equation with its output written out and letters for the ellipsis; RuntimeError if it is wrong."""
+def _explicit(equation: str, xs: list[Tensor]) -> tuple[str, dict[str, int]]:
+    """The equation with its output written out and letters for the ellipsis, and each letter's size.
+
+    RuntimeError if it is wrong.
+    """
     left, arrow, out = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     if not set(left + out) <= set(ops.LETTERS + ",."):
@@ -138,14 +152,14 @@ def _explicit(equation: str, xs: list[Tensor]) -> str:
         out = ellipsis + "".join(sorted(c for c in set(letters) if letters.count(c) == 1 and c not in ellipsis))
     sizes: dict[str, int] = {}
     for i, (term, x) in enumerate(zip(terms, xs, strict=True)):
+        own: dict[str, int] = {}
         for letter, n in zip(term, x.shape, strict=True):
-            if sizes.setdefault(letter, n) != n:
-                if letter in ellipsis or 1 in (n, sizes[letter]):
-                    raise RuntimeError(
-                        f"einsum {equation!r}: operand {i} of shape {x.array.shape} has size {n} where "
-                        f"another has {sizes[letter]}; sizes are not broadcast here, expand() first"
-                    )
+            if own.setdefault(letter, n) != n:
+                raise RuntimeError(f"einsum {equation!r}: {letter!r} has sizes {own[letter]} and {n} in operand {i}")
+            if sizes.get(letter, 1) == 1:
+                sizes[letter] = n
+            elif n not in (1, sizes[letter]):
                 raise RuntimeError(f"einsum {equation!r}: {letter!r} has size {sizes[letter]} and, in operand {i}, {n}")
     if set(out) - set(sizes) or len(set(out)) < len(out):
         raise RuntimeError(f"einsum {equation!r}: each output letter must stand once, and in an operand")
-    return ",".join(terms) + "->" + out
+    return ",".join(terms) + "->" + out, sizes

@@ -1,4 +1,7 @@
-"""Order and counts: sort, topk, unique, histc ... Each is a Tensor method too; sort and topk have a gradient."""
+"""Order and counts: sort, topk, median, unique, histc ... Each is a Tensor method too.
+
+sort, topk and median have a gradient.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes, ops
+from .. import dtypes, ops, rounding
 from ..record import apply
 from ..tensor import Tensor, wrap
 from . import results
 from .elementwise import as_tensor
-from .reduce import one_dim
+from .reduce import flag, need_numbers, need_some, one_dim
 
 
 def _order(x: Tensor, dim: int, descending: bool) -> np.ndarray:
@@ -67,6 +70,40 @@ def topk(
     return results.topk(_chosen(x, indices, at), wrap(indices))
 
 
+def median(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """median(x): the lower median of all elements; nan if there is one or x is empty. Equal ones share the gradient.
+
+    median(x, dim): (values, indices); the gradient goes to the index returned, which is the first nan's if there are
+    any. RuntimeError for no elements and for ints, IndexError for none along dim. Source: torch.median.
+    """
+    x = as_tensor(input, "median")
+    need_numbers(x, "median")
+    dim, keepdim = axis if dim is None else dim, keepdims or (keepdim and flag(keepdim))
+    if dim is None:
+        if keepdim:
+            raise TypeError("median: keepdim needs a dim")
+        if not x.array.size and x.dtype.kind != "f":
+            raise RuntimeError(f"median of shape {x.array.shape} and {x.dtype}: there is no element, and no nan")
+        return apply(ops.Median, x)
+    at = one_dim(dim, x.ndim)
+    if not x.ndim:
+        return results.median(apply(ops.Median, x), Tensor(0))
+    need_some(x, at, "median")
+    indices = np.expand_dims(_medians(x.array, at), at)
+    values = _chosen(x, indices, at)
+    return results.median(*((values, wrap(indices)) if keepdim else (values.squeeze(at), wrap(indices.squeeze(at)))))
+
+
+def _medians(array: np.ndarray, dim: int) -> np.ndarray:
+    """Where along dim the lower median stands: the first nan if there is one."""
+    n = array.shape[dim]
+    middle = np.take(np.argsort(array, axis=dim, kind="stable"), (n - 1) // 2, axis=dim)
+    if array.dtype.kind != "f":
+        return middle
+    nan = np.isnan(array)
+    return np.where(nan.any(axis=dim), nan.argmax(axis=dim), middle)
+
+
 def unique(
     input: Any,
     sorted: bool = True,
@@ -82,8 +119,12 @@ def unique(
     there (int64): then a tuple. No gradient. Source: torch.unique.
     """
     x = as_tensor(input, "unique")
+    if not isinstance(sorted, bool):  # unique(x, 0), where dim=0 was meant
+        raise TypeError(f"unique: sorted is True or False, got {sorted!r}: say dim={sorted!r} if that was meant")
     dim = axis if dim is None else dim
     at = None if dim is None else one_dim(dim, x.ndim)
+    if at is not None and (not x.ndim or (0 in x.shape and x.shape[at])):
+        raise (RuntimeError if x.ndim else IndexError)(f"unique along dim {dim} of shape {x.array.shape}: no rows")
     values, inverse, counts = np.unique(x.array, return_inverse=True, return_counts=True, axis=at, equal_nan=False)
     found = [wrap(values)]
     if return_inverse:
@@ -99,7 +140,9 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Tensor:
     Source: torch.bincount.
     """
     x = as_tensor(input, "bincount")
-    if x.ndim != 1 or x.dtype.kind not in "iu" or (x.array.size and x.array.min() < 0):
+    if x.dtype.kind not in "iu":
+        raise NotImplementedError(f"bincount is for integers, not implemented for {x.dtype}")
+    if x.ndim != 1 or (x.array.size and x.array.min() < 0):
         raise RuntimeError(
             f"bincount only supports 1-d non-negative integral inputs, got {x.dtype} of shape {x.array.shape}"
         )
@@ -139,16 +182,18 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Tensor
     return wrap(np.bincount(np.minimum(place, bins - 1), minlength=bins).astype(x.dtype))
 
 
-def histogram(input: Any, bins: Any, *, range: Any = None, weight: Any = None, density: bool = False) -> Any:
+def histogram(input: Any, bins: Any = 100, *, range: Any = None, weight: Any = None, density: bool = False) -> Any:
     """(hist, bin_edges) in x's float dtype: bins is their number (from range, or the data's) or their edges.
 
     weight: what each element counts for. density: divided so that the area is 1. Source: torch.histogram.
     """
     x = as_tensor(input, "histogram")
     if hasattr(bins, "__index__") and not (isinstance(bins, Tensor) and bins.ndim):
-        first, last = range or (0, 0)
+        if bins.__index__() <= 0:
+            raise RuntimeError(f"histogram: bins must be > 0, got {bins}")
+        first, last = range or (0, int(not x.array.size))
         low, high = _bounds(x, first, last, "histogram")
-        edges = np.linspace(low, high, bins.__index__() + 1, dtype=x.dtype)
+        edges = rounding.linspace(low, high, bins.__index__() + 1, x.dtype)
     else:
         edges = as_tensor(bins, "histogram").array
         if edges.ndim != 1 or x.dtype.kind != "f":

@@ -18,6 +18,7 @@ def _result(name: str, *fields: str) -> Any:
 
 max = _result("max", "values", "indices")
 min = _result("min", "values", "indices")
+median = _result("median", "values", "indices")
 sort = _result("sort", "values", "indices")
 topk = _result("topk", "values", "indices")
 histogram = _result("histogram", "hist", "bin_edges")

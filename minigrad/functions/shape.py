@@ -28,20 +28,20 @@ def sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
         raise TypeError(f"a shape is made of ints, got {shape!r}") from None
 
 
-def reshape(input: Any, *shape: Any) -> Tensor:
+def reshape(input: Any, *size: Any, shape: Any = None) -> Tensor:
     """y = x in another shape (one size may be -1): a view where memory allows, else a copy. Source: torch.reshape."""
     x = as_tensor(input, "reshape")
-    return apply(ops.View, x, shape=_fill(x.shape, sizes(shape)))
+    return apply(ops.View, x, shape=_fill(x.shape, sizes(size if shape is None else (shape,))))
 
 
-def view(input: Tensor, *shape: Any) -> Tensor:
+def view(input: Tensor, *shape: Any, size: Any = None) -> Tensor:
     """y = x in another shape (one size may be -1), always sharing memory. Another dtype is refused.
 
     Raises RuntimeError where memory does not allow it, as after a transpose: use reshape. Source: torch.Tensor.view.
     """
     if len(shape) == 1 and isinstance(shape[0], (np.dtype, type)):
         raise TypeError("view(dtype) is not supported: use .to(dtype) for a conversion")
-    found = _fill(input.shape, sizes(shape))
+    found = _fill(input.shape, sizes(shape if size is None else (size,)))
     if not input.array.flags.c_contiguous:
         try:
             input.array.view().shape = found  # numpy refuses where it would have to copy
@@ -67,9 +67,9 @@ def _fill(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]:
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """y = x with the dimensions from start_dim to end_dim as one. Source: torch.flatten."""
     x = as_tensor(input, "flatten")
+    first, last = one_dim(start_dim, x.ndim), one_dim(end_dim, x.ndim)
     if not x.ndim:
         return reshape(x, 1)
-    first, last = one_dim(start_dim, x.ndim), one_dim(end_dim, x.ndim)
     if first > last:
         raise RuntimeError(f"flatten from dimension {start_dim} to {end_dim}: the first comes after the last")
     return reshape(x, (*x.shape[:first], math.prod(x.shape[first : last + 1]), *x.shape[last + 1 :]))
@@ -80,9 +80,10 @@ def ravel(input: Any) -> Tensor:
     return reshape(input, -1)
 
 
-def squeeze(input: Any, dim: Any = None) -> Tensor:
+def squeeze(input: Any, dim: Any = None, *, axis: Any = None) -> Tensor:
     """y = x without its dimensions of size 1, or without that one (those) if of size 1. Source: torch.squeeze."""
     x = as_tensor(input, "squeeze")
+    dim = axis if dim is None else dim
     wanted = (
         range(x.ndim)
         if dim is None
@@ -91,10 +92,10 @@ def squeeze(input: Any, dim: Any = None) -> Tensor:
     return reshape(x, tuple([n for i, n in enumerate(x.shape) if n != 1 or i not in wanted]))
 
 
-def unsqueeze(input: Any, dim: int) -> Tensor:
+def unsqueeze(input: Any, dim: Any = None, *, axis: Any = None) -> Tensor:
     """y = x with a new dimension of size 1 before position dim. Source: torch.unsqueeze."""
     x = as_tensor(input, "unsqueeze")
-    at = one_dim(dim, x.ndim + 1)
+    at = one_dim(axis if dim is None else dim, x.ndim + 1)
     return reshape(x, (*x.shape[:at], 1, *x.shape[at:]))
 
 
@@ -104,7 +105,13 @@ def transpose(input: Any, dim0: Any = None, dim1: Any = None, *axes: int) -> Ten
     if dim1 is None or axes:
         order = tuple(reversed(range(x.ndim))) if dim0 is None else dim0 if dim1 is None else (dim0, dim1, *axes)
         return permute(x, order)
-    return apply(ops.SwapAxes, x, dim0=one_dim(dim0, x.ndim), dim1=one_dim(dim1, x.ndim)) if x.ndim else x
+    dim0, dim1 = one_dim(dim0, x.ndim), one_dim(dim1, x.ndim)
+    return apply(ops.SwapAxes, x, dim0=dim0, dim1=dim1) if x.ndim else x
+
+
+def swapaxes(input: Any, axis0: int, axis1: int) -> Tensor:
+    """transpose by numpy's name. Source: torch.swapaxes."""
+    return transpose(input, axis0, axis1)
 
 
 def t(input: Any) -> Tensor:
@@ -122,27 +129,32 @@ def mT(input: Tensor) -> Tensor:
     return apply(ops.SwapAxes, input, dim0=input.ndim - 2, dim1=input.ndim - 1)
 
 
-def permute(input: Any, *dims: Any) -> Tensor:
+def permute(input: Any, *order: Any, dims: Any = None) -> Tensor:
     """y = x with its dimensions in this order: a view. Source: torch.permute."""
     x = as_tensor(input, "permute")
-    order = tuple([one_dim(d, x.ndim) for d in sizes(dims)]) if dims != ((),) else ()
+    order = tuple([one_dim(d, x.ndim) for d in sizes(order if dims is None else (dims,))])
     if sorted(order) != list(range(x.ndim)):
         raise RuntimeError(f"permute{tuple(order)} of shape {x.array.shape}: name each of its {x.ndim} dimensions once")
     return apply(ops.Permute, x, dims=order)
 
 
-def movedim(input: Any, source: int, destination: int) -> Tensor:
-    """y = x with one dimension moved to another place."""
+def movedim(input: Any, source: Any, destination: Any) -> Tensor:
+    """y = x with one dimension, or several, moved to other places, the rest in order. Source: torch.movedim."""
     x = as_tensor(input, "movedim")
-    order = list(range(x.ndim))
-    order.insert(one_dim(destination, x.ndim), order.pop(one_dim(source, x.ndim)))
-    return permute(x, order)
+    named = [s if isinstance(s, (tuple, list)) else [s] for s in (source, destination)]
+    froms, tos = ([one_dim(d, x.ndim) for d in some] for some in named)
+    if len(froms) != len(tos) or len(set(froms)) < len(froms) or len(set(tos)) < len(tos):
+        raise RuntimeError(f"movedim: source {source} and destination {destination} must be as many, each named once")
+    order = [d for d in range(x.ndim) if d not in froms]
+    for to, of in sorted(zip(tos, froms, strict=True)):
+        order.insert(to, of)
+    return permute(x, order) if x.ndim else x
 
 
-def expand(input: Any, *shape: Any) -> Tensor:
+def expand(input: Any, *shape: Any, size: Any = None) -> Tensor:
     """y = x broadcast to a larger shape (-1: as it is): a view. RuntimeError with both shapes. Source: torch.expand."""
     x = as_tensor(input, "expand")
-    wanted = sizes(shape)
+    wanted = sizes(shape if size is None else (size,))
     lead = len(wanted) - x.ndim
     full = tuple([x.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(wanted)])
     if lead < 0 or any(n < 0 for n in full) or any(x.shape[i] not in (1, full[i + lead]) for i in range(x.ndim)):
@@ -151,6 +163,9 @@ def expand(input: Any, *shape: Any) -> Tensor:
             "1"
         )
     return apply(ops.Expand, x, shape=full)
+
+
+broadcast_to = expand  # the name of the function; expand is a method alone
 
 
 def expand_as(input: Any, other: Tensor) -> Tensor:
@@ -163,9 +178,9 @@ def view_as(input: Tensor, other: Tensor) -> Tensor:
     return view(input, other.shape)
 
 
-def repeat(input: Any, *repeats: Any) -> Tensor:
+def repeat(input: Any, *counts: Any, repeats: Any = None) -> Tensor:
     """y = x laid side by side so many times along each dimension (copies). Source: torch.Tensor.repeat."""
-    x, times = as_tensor(input, "repeat"), sizes(repeats)
+    x, times = as_tensor(input, "repeat"), sizes(counts if repeats is None else (repeats,))
     lead = len(times) - x.ndim
     if lead < 0:
         raise RuntimeError(f"repeat{times} of shape {x.array.shape}: give at least one number a dimension")
@@ -177,30 +192,31 @@ def repeat(input: Any, *repeats: Any) -> Tensor:
     return reshape(wide, [n * size for n, size in zip(times, shape, strict=True)])
 
 
-def tile(input: Any, *dims: Any) -> Tensor:
+def tile(input: Any, *counts: Any, dims: Any = None) -> Tensor:
     """As repeat, with missing leading numbers taken as 1. Source: torch.tile."""
-    times = sizes(dims)
+    times = sizes(counts if dims is None else (dims,))
     return repeat(input, (1,) * (as_tensor(input).ndim - len(times)) + times)
 
 
-def flip(input: Any, *dims: Any) -> Tensor:
+def flip(input: Any, *along: Any, dims: Any = None) -> Tensor:
     """y = x in reverse order along these dimensions (a copy). Source: torch.flip."""
     x = as_tensor(input, "flip")
-    wanted = tuple([one_dim(d, x.ndim) for d in sizes(dims)])
+    named = sizes(along if dims is None else (dims,))
+    wanted = tuple([one_dim(d, x.ndim) for d in named])
     if len(set(wanted)) < len(wanted):
-        raise RuntimeError(f"flip: {sizes(dims)} names a dimension twice")
+        raise RuntimeError(f"flip: {named} names a dimension twice")
     return apply(ops.Flip, x, dim=wanted if x.ndim else ())
 
 
 def roll(input: Any, shifts: Any, dims: Any = None) -> Tensor:
     """y = x shifted round along dims (or flattened). Source: torch.roll."""
     x = as_tensor(input, "roll")
-    if dims is not None and isinstance(shifts, (tuple, list)) != isinstance(dims, (tuple, list)):
-        raise RuntimeError(f"roll: give shifts and dims alike, got {shifts!r} and {dims!r}")
-    shifts, dims = (tuple(v) if isinstance(v, list) else v for v in (shifts, dims))
-    if dims is not None:
-        dims = tuple([one_dim(d, x.ndim) for d in dims]) if isinstance(dims, tuple) else one_dim(dims, x.ndim)
-    return apply(ops.Roll, x, shifts=shifts, dim=dims)
+    by, along = (tuple(v) if isinstance(v, (tuple, list)) else () if v is None else (v,) for v in (shifts, dims))
+    if len(by) != len(along or [0]):
+        raise RuntimeError(f"roll: shifts and dims must be as many, got {shifts!r} and {dims!r}")
+    if not along:
+        return apply(ops.Roll, x, shifts=by[0], dim=None)
+    return apply(ops.Roll, x, shifts=by, dim=tuple([one_dim(d, x.ndim) for d in along]))
 
 
 def tril(input: Any, diagonal: int = 0) -> Tensor:
@@ -224,8 +240,8 @@ def _several(tensors: Any, name: str) -> list[Tensor]:
     if isinstance(tensors, Tensor):
         raise TypeError(f"{name} takes a list or tuple of Tensors, got one Tensor of shape {tensors.array.shape}")
     found = [as_tensor(x, name) for x in tensors]
-    if not found:
-        raise RuntimeError(f"{name} needs at least one Tensor")
+    if not found:  # torch has one class of error for each
+        raise (ValueError if name == "cat" else RuntimeError)(f"{name} needs at least one Tensor")
     return found
 
 
@@ -298,9 +314,10 @@ def unfold(input: Any, dimension: int, size: int, step: int) -> Tensor:
     return apply(ops.Unfold, x, dim=at, size=size, step=step) if x.ndim else reshape(x, 1)[:size]
 
 
-def unbind(input: Any, dim: int = 0) -> tuple[Tensor, ...]:
+def unbind(input: Any, dim: int = 0, *, axis: Any = None) -> tuple[Tensor, ...]:
     """The rows of x along dim, that dimension gone: views. Source: torch.unbind."""
     x = as_tensor(input, "unbind")
+    dim = dim if axis is None else axis
     if not x.ndim:
         raise IndexError("a 0-d Tensor has no dimension to unbind")
     return apply_split(ops.Unbind, x, dim=one_dim(dim, x.ndim))

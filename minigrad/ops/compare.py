@@ -132,7 +132,7 @@ class BitNot(Comparison):
 def bits(x):
     """x, which must not be a float: those have no bits to combine."""
     if isinstance(x, float) or getattr(x, "dtype", np.dtype(bool)).kind == "f":
-        raise TypeError("& | ^ ~ combine bools or ints, not floats: compare first, as in x > 0")
+        raise NotImplementedError("& | ^ ~ combine bools or ints, not floats: compare first, as in x > 0")
     return x
 
 
@@ -142,7 +142,14 @@ class FloorDivide(Comparison):
     symbol, promote = "//", "numbers"
 
     def forward(x, y):
-        return x // y
+        return x // divisor(y)
+
+
+def divisor(y):
+    """y, in which no integer is 0: a float one gives inf or nan, an integer has neither."""
+    if getattr(y, "dtype", None) is not None and y.dtype.kind != "f" and not np.all(y):
+        raise RuntimeError("ZeroDivisionError: integers have no quotient by 0; make them float with .float() first")
+    return y
 
 
 class IsNan(Comparison):

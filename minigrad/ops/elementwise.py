@@ -5,6 +5,7 @@ Edge cases follow torch: see each docstring.
 
 import numpy as np
 
+from .compare import divisor
 from .op import Op
 from .total import through_float64
 
@@ -77,7 +78,7 @@ class Div(Op):
 class Neg(Op):
     """y = -x,  dx = -dy"""
 
-    symbol = "-"
+    symbol, promote = "-", "numbers"
 
     def forward(x):
         return -x
@@ -132,7 +133,7 @@ class Remainder(Op):
     symbol, promote = "%", "numbers"
 
     def forward(x, y):
-        return x % y
+        return x % divisor(y)
 
     def dx(dz):
         return dz
@@ -364,7 +365,7 @@ class DivRound(Op):
     promote = "numbers"
 
     def forward(x, y, *, mode):
-        z = x // y
+        z = x // divisor(y)
         if mode == "floor":
             return z
         return np.trunc(x / y) if z.dtype.kind == "f" else z + ((z < 0) & (z * y != x))

@@ -324,7 +324,7 @@ class DataLoader:
             if self.batch_sampler is None:
                 yield self.collate_fn(self.dataset[found])
             elif whole:  # the rows at once, which is what stacking them gives
-                yield list(self.dataset[list(found)])
+                yield list(self.dataset[[int(i) for i in found]])
             else:
                 yield self.collate_fn(_items(self.dataset, found))
 
