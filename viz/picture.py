@@ -78,8 +78,8 @@ class Picture:
             except TooLong:
                 if self._layout == len(LAYOUTS) - 1:
                     raise TooLong(
-                        f"the layout of {self.drawn.size():,} values and ops did not finish in {limit:g} s, not even in rows; "
-                        f"leave max_nodes at {MAX_NODES}, which folds what repeats, or write a .dot file"
+                        f"the layout of {self.drawn.size():,} values and ops did not finish in {limit:g} s, "
+                        f"not even in rows; leave max_nodes at {MAX_NODES}, which folds, or write a .dot file"
                     ) from None
                 if self._layout:
                     self.notes.pop()
