@@ -120,11 +120,13 @@ def render(
     direction: "LR" or "TB"; by itself a short graph runs to the right and a long one down.
     dpi: of a PNG; 72 is the size of the SVG.
     max_nodes: of a graph with more values and ops repeated structure is folded, and the picture says so; None never.
-    collapse: names of groups (see scope) that are drawn as one box: "batchnorm", "net/batchnorm", "layer*", a Module's
-        class. depth: how many levels of groups are drawn: with 1 each outermost group is one box.
+    collapse: names of groups (see scope) that are drawn as one box: "batchnorm", "net/batchnorm", "layer*", of Modules
+        also the path or the class: "blocks.1", "Linear". depth: how many levels of groups are drawn: with 1 each
+        outermost group is one box.
     formulas: whether an op shows its backward. legend: whether there is one.
 
-    Numbers that nobody holds are worked out again, where the graph is not large and they can be trusted.
+    Numbers that nobody holds are worked out again, where the graph is not large and they can be trusted: all of them
+    after backward(retain_graph=True), else those that lead to a value in names that comes out the same.
     Raises RenderError (a ValueError) where the graph cannot be drawn, OSError where the file cannot be
     written; a file that is there already is replaced whole or not at all.
     """
