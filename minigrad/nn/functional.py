@@ -159,6 +159,8 @@ def layer_norm(
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.layer_norm.html; Ba, Kiros, Hinton 2016.
     """
     x, last = _floats(input, "layer_norm"), tuple(normalized_shape)
+    if not last:
+        raise RuntimeError("layer_norm: normalized_shape is (), it needs a dimension at least")
     for what, t in (("input", x), ("weight", weight), ("bias", bias)):
         if t is not None and (t.shape[-len(last) :] if what == "input" else t.shape) != last:
             raise RuntimeError(f"layer_norm over the shape {last}: the {what} has shape {t.array.shape}")
