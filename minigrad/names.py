@@ -178,10 +178,10 @@ INSTEAD = {
 # What runs and is not the same as in torch: (what, how it is here).
 DIFFERENT = [
     ("dtypes", "are numpy's: `x.dtype` prints as `float32`, not `torch.float32`, and so in a Tensor: `dtype=float64`"),
-    ("`t.grad_fn`", "is a `Node` with the rule's name, formula and inputs: `<MatMulBackward0>`, where torch has Mm, Mv, Bmm"),
+    ("`t.grad_fn`", "is a `Node` with the rule's name, formula and inputs: `<MatMulBackward0>`, in torch Mm, Mv, Bmm"),
     ("`Tensor(data)`", "is `tensor(data)`: ints stay ints, and a number is a value, not a size"),
     ("numbers and arrays", "are taken where torch takes Tensors alone (`exp(1.0)`, `cat([array, array])`)"),
-    ("numpy's forms", "run beside torch's: `prod` over several dims, `transpose()` and `transpose(axes)`, `round(t, 2)`"),
+    ("numpy's forms", "run beside torch's: `prod` over several dims, `transpose(axes)`, `round(t, 2)`"),
     ("`<<`, `>>`", "are left out: `* 2**n`, `// 2**n`"),
     ("`inference_mode`", "is `no_grad`: Tensors made in it may be used in a graph later"),
     ("`save`, `load`", "write and read the safetensors layout and JSON, never pickle: data, not objects with code"),
