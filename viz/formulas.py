@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import unicodedata
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,12 +34,34 @@ WRITTEN = {
 }  # fmt: skip
 
 
+# What is no number to multiply with, in words.
+WORDS = {
+    "View": "1 each, in another shape",
+    "SwapAxes": "1 each, turned",
+    "Permute": "1 each, turned",
+    "Index": "1 where it was taken, else 0",
+    "Slice": "1 where it was taken, else 0",
+    "Gather": "1 where it was taken, else 0",
+    "Cat": "1 for its own part",
+    "Stack": "1 for its own part",
+    "Split": "1 for its own part",
+    "Unbind": "1 for its own part",
+    "Sum": "1 each",
+}
+
+
+def _variable(name: str) -> str:
+    """A name as Python would take it: letters of any script that is written from left to right."""
+    name = unicodedata.normalize("NFKC", name)
+    bad = {c for c in name if unicodedata.bidirectional(c) in ("R", "AL", "AN")}
+    return "".join(c if f"a{c}".isidentifier() and c not in bad else "_" for c in name)
+
+
 @dataclass(frozen=True)
 class Answer:
-    """How a gradient is written: statements, of which the last line is the expression. parts: one each use."""
+    """How a gradient is written: statements, of which the last line is the expression."""
 
     lines: tuple[str, ...]
-    parts: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()  # likely mistakes, for the learner to pick among
 
     @property
@@ -65,7 +88,7 @@ class Formulas:
                     self.used_by.setdefault(key, []).append((op, i))
         taken = set(TAKEN)
         for value in self.graph.values.values():
-            name = re.sub(r"\W", "_", value.name[:40], flags=re.ASCII) if value.name else value.key
+            name = _variable(value.name[:40]) if value.name else value.key
             if not name.isidentifier() or keyword.iskeyword(name):
                 name = f"_{name}"
             while name in taken or f"d{name}" in taken:
@@ -179,6 +202,16 @@ class Formulas:
         self.hidden[name] = array
         return name
 
+    def fresh(self, name: str, before: list[str]) -> str:
+        """A variable for a statement, called like no value or gradient of the graph, nor one of those before."""
+        mine = {line.split(" = ")[0] for line in before}
+        taken = TAKEN | set(self.var.values()) | {f"d{var}" for var in self.var.values()} | set(self.hidden)
+        found, n = name, 1
+        while found in mine or found in taken:
+            n += 1
+            found = f"{name}{n}"
+        return found
+
     def shape(self, key: str | Scalar) -> tuple[int, ...]:
         return self.graph.values[key].shape if isinstance(key, str) else ()
 
@@ -194,7 +227,16 @@ class Formulas:
         if not parts:
             return None
         whole = " + ".join(part.inside(SUM + (j > 0)) for j, part in enumerate(parts))
-        return Answer((*before, whole), tuple(part.text for part in parts), tuple(self.mistakes(key, parts)))
+        return Answer((*before, whole), tuple(self.mistakes(key, parts, before)))
+
+    def part_text(self, op_key: str, position: int) -> str | None:
+        """What one use gives, where that is a single expression."""
+        before: list[str] = []
+        try:
+            found = self.part(self.by_key[op_key], position, before)
+        except NoFormula:
+            return None
+        return found.text if not before and len(found.text) <= 2 * LONG else None
 
     def gradient(self, key: str, before: list[str]) -> Text:
         """`dh`, or the formula of one without a name."""
@@ -202,8 +244,12 @@ class Formulas:
         if self.is_named(key) or len(uses) != 1 or self.deep == DEEP:
             return Text(f"d{self.var[key]}")
         self.deep += 1
+        n = len(before)
         try:
             found = self.part(*uses[0], before)
+        except NoFormula:
+            del before[n:]
+            return Text(f"d{self.var[key]}")
         finally:
             self.deep -= 1
         return found if len(found.text) <= LONG else Text(f"d{self.var[key]}")
@@ -224,17 +270,23 @@ class Formulas:
         """What the gradient that comes in is multiplied with, "" where that is no formula."""
         op = self.by_key[op_key]
         rule = RULES.get(op.name)
-        if rule is None or op.name in ("Index", "Slice", "Gather", "CrossEntropy", "BatchNorm", "View"):
+        if op.name in WORDS:
+            return WORDS[op.name]
+        if rule is None or op.name in ("CrossEntropy", "BatchNorm", "Softmax", "LogSoftmax"):
             return ""
         try:
             if op.name == "MatMul":
-                return f"{self.value(op.inputs[1 - position]).inside(ATOM)}.T"
+                other = op.inputs[1 - position]
+                return self.value(other).inside(ATOM) + (".T" if len(self.shape(other)) == 2 else "")
             return rule(self, op, position, Text("1"), []).text
         except NoFormula:
             return ""
 
-    def mistakes(self, key: str, parts: list[Text]) -> list[str]:
+    def mistakes(self, key: str, parts: list[Text], before: list[str]) -> list[str]:
         """What a learner may well write instead; the page shows those that are wrong indeed."""
+        if before and len(parts) == 1 and parts[0].text == before[-1].split("[")[0].removeprefix("np.add.at("):
+            return self.misplaced(before, parts[0].text)
+        first = "".join(f"{line}\n" for line in before)
         whole = " + ".join(part.inside(SUM + (j > 0)) for j, part in enumerate(parts))
         found = [part.text for part in parts] if len(parts) > 1 else []
         found.append(f"-({whole})")
@@ -248,4 +300,17 @@ class Formulas:
         found += [f"{whole} / {n}" for n in self.graph.values[key].shape[:1] if n > 1]
         found += [f"2 * ({whole})", f"({whole}) * {self.var[key]}"]
         found = [re.sub(r"^\(([^()]*)\)$", r"\1", text) for text in found]
-        return [text for text in dict.fromkeys(found) if text and text != whole]
+        return [first + text for text in dict.fromkeys(found) if text and text != whole]
+
+    @staticmethod
+    def misplaced(before: list[str], name: str) -> list[str]:
+        """The same of a gradient that is put back into zeros."""
+        *first, last = before
+        added = re.fullmatch(r"np\.add\.at\(\w+, \(?(.+?)\)?, ([^,]+)\)", last)
+        index, given = (added[1], added[2]) if added else last[len(name) + 1 :].split("] = ")
+        lines = [f"{name}[{index}] = {given}"] if added else []
+        lines.append(f"{name}[{index}] = -{Text(given, MINUS).inside(POWER)}" if given[0] != "-" else
+                     f"{name}[{index}] = {given[1:]}")  # fmt: skip
+        lines += [f"{name}[{index}] = {cut}" for cut in [re.sub(r" / \w+$", "", given)] if cut != given]
+        lines += [f"{name} = {name} + {given}", f"{name}[{index}] = 1"]
+        return ["\n".join([*first, line, name]) for line in lines]

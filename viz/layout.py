@@ -65,7 +65,7 @@ def _width(value: Value, texts: Mapping[str, str]) -> float:
 
 
 def _name(value: Value, texts: Mapping[str, str]) -> str:
-    return clean(value.name or texts.get(value.key, ""), LONGEST)
+    return clean(value.name or texts.get(value.key, value.key), LONGEST)
 
 
 def _about(value: Value) -> str:
@@ -126,6 +126,34 @@ def _groups(graph: Trace, layout: Layout) -> None:
         layout.groups.append((clean(path[-1], 40), left, top, right - left, bottom - top))
 
 
+def _inside(graph: Trace, layout: Layout) -> Layout:
+    """Moved and widened so that all is within it, the marks beside the edges and the groups' frames too."""
+    lefts, rights, tops, bottoms = [0.0], [layout.width], [0.0], [layout.height]
+    made_by = {op.output: op for op in graph.ops}
+    for source, target, i, points in layout.edges:
+        mark = _mark(graph, made_by[target], source, i, points)
+        if mark:
+            x, _, ends, text = mark
+            wide = len(text) * 6.4 + 6
+            lefts.append(x - wide if ends else x)
+            rights.append(x if ends else x + wide)
+    for _, left, top, width, height in layout.groups:
+        lefts.append(left - 8)
+        rights.append(left + width + 8)
+        tops.append(top - 8)
+        bottoms.append(top + height + 8)
+    dx, dy = round(-min(lefts), 1), round(-min(tops), 1)
+    layout.width, layout.height = round(max(rights) + dx, 1), round(max(bottoms) + dy, 1)
+    if dx or dy:
+        layout.centres = {key: (round(x + dx, 1), round(y + dy, 1)) for key, (x, y) in layout.centres.items()}
+        layout.edges = [
+            (source, target, i, [(round(x + dx, 1), round(y + dy, 1)) for x, y in points])
+            for source, target, i, points in layout.edges
+        ]
+        layout.groups = [(name, round(x + dx, 1), round(y + dy, 1), w, h) for name, x, y, w, h in layout.groups]
+    return layout
+
+
 def _parse(graph: Trace, widths: dict[str, float], plain: str) -> Layout:
     lines = [line.split() for line in plain.replace("\\\n", "").splitlines()]
     _, _, width, height = lines[0]
@@ -149,7 +177,7 @@ def _parse(graph: Trace, widths: dict[str, float], plain: str) -> Layout:
                 raise RenderError(f"the layout has no edge from {key} to {op.output}")
             layout.edges.append((key, op.output, i, curves[key, op.output].pop(0)))
     _groups(graph, layout)
-    return layout
+    return _inside(graph, layout)
 
 
 def _bare(name: str) -> str:
@@ -182,7 +210,7 @@ def _rows(graph: Trace, widths: dict[str, float], why: str) -> Layout:
             (x1, y1), (x2, y2) = layout.centres[key], layout.centres[op.output]
             y1, y2, bend = y1 + bottom, y2 - top, 10.0 + 12 * i
             layout.edges.append((key, op.output, i, [(x1, y1), (x1, y1 + bend), (x2, y2 - bend), (x2, y2)]))
-    return layout
+    return _inside(graph, layout)
 
 
 # ------------------------------------------------------------------------------------------------- SVG
@@ -220,19 +248,28 @@ def _edge(graph: Trace, op: Op, source: str, i: int, points: list[Point], texts:
     start, value = points[0], graph.values[source]
     curve = f"M{start[0]:g},{start[1]:g}C" + " ".join(f"{x:g},{y:g}" for x, y in points[1:])
     kind = " constant" if value.kind == "constant" else ""
-    shape = graph.values[op.output].shape
     mark = ""
-    if i < len(op.inputs) and value.shape != shape and op.elementwise:
+    found = _mark(graph, op, source, i, points)
+    if found:
         kind += " broadcast"
-        (x, y), left = start, points[-1][0] > start[0]  # below the box, on the side that the curve leaves free
-        text = f"{_about(value)} → {str(shape).replace(' ', '')}"
+        x, y, left, text = found
         anchor = ' text-anchor="end"' if left else ""
-        mark = f'<text x="{x - 7 if left else x + 7:g}" y="{y + 15:g}"{anchor}>{text}</text>'
+        mark = f'<text x="{x:g}" y="{y:g}"{anchor}>{text}</text>'
     tip = f"{_called(value, texts)} into {op.symbol}"
     return (
         f'<g class="edge{kind}" data-f="{source}" data-t="{op.output}" data-i="{i}"><title>{_e(tip)}</title>'
         f'<path d="{curve}"/>{_head(points)}{_head(points[::-1], " back")}{mark}</g>'
     )
+
+
+def _mark(graph: Trace, op: Op, source: str, i: int, points: list[Point]) -> tuple[float, float, bool, str] | None:
+    """(x, y, whether the text ends at x, text) of a broadcast: below the box, where the curve leaves room for it."""
+    value, shape = graph.values[source], graph.values[op.output].shape
+    if i >= len(op.inputs) or value.shape == shape or not op.elementwise:
+        return None
+    (x, y), left = points[0], points[-1][0] > points[0][0]
+    text = f"{_about(value)} → {str(shape).replace(' ', '')}"
+    return round(x - 7 if left else x + 7, 1), round(y + 15, 1), left, text
 
 
 def _head(points: list[Point], kind: str = "") -> str:
@@ -261,8 +298,7 @@ def _node(value: Value, op: Op | None, layout: Layout, number: int, uses: int, t
     if value.kind == "output":
         parts.append(f'<rect class="inner" x="3.5" y="3.5" width="{w - 7:g}" height="{HEIGHT - 7}" rx="2"/>')
     name = _name(value, texts)
-    if name:
-        parts.append(f'<text class="name{"" if value.name else " text"}" x="11" y="24">{_e(name)}</text>')
+    parts.append(f'<text class="name{"" if value.name else " text"}" x="11" y="24">{_e(name)}</text>')
     parts.append(f'<text class="shape" x="{w - 11:g}" y="24">{_about(value)}</text><g class="numbers"></g>')
     if op:
         text = _op_text(op)
@@ -288,7 +324,7 @@ def _op_text(op: Op) -> str:
     elif len(given) == 2 and any(given) and not op.symbol.isalnum():
         text = f"{given[0]} {op.symbol} {given[1]}".strip()
     elif settings.get("dim", "None") != "None":
-        text = f"{op.symbol}({settings['dim']})"
+        text = f"{op.symbol}({settings['dim'].strip('(,)')})"
     else:
         text = op.symbol
     return clean(text, 16)

@@ -142,7 +142,8 @@ def _html(shots: list[Snapshot], labels: list[str], title: str, max_elements: in
     for shot, label in zip(shots, labels, strict=True):
         same = repr((shot.graph.ops, [(v.key, v.kind, v.name, v.shape) for v in shot.graph.values.values()]))
         if same not in drawings:
-            texts = Formulas(shot.graph, shot.numbers).texts()
+            formulas = Formulas(shot.graph, shot.numbers)
+            texts = {**{k: formulas.var[k] for k, v in shot.graph.values.items() if not v.name}, **formulas.texts()}
             layout = place(shot.graph, texts)
             drawings[same] = len(pictures), layout.simple
             pictures.append(draw(shot.graph, layout, len(pictures), texts))
@@ -177,7 +178,7 @@ def _hash(text: str) -> str:
 
 
 class _Store:
-    """All arrays of a page, each once: base64, little-endian, float32, int32 or bytes."""
+    """All arrays of a page, each once, in base64: float32, int32 or bytes, float64 where they fall short."""
 
     def __init__(self, max_elements: int) -> None:
         self.max_elements = max_elements
@@ -192,17 +193,27 @@ class _Store:
         flat = np.asarray(array).reshape(-1)
         about: dict[str, Any] = {"t": kind, "s": list(array.shape)}
         if flat.size > self.max_elements:
-            about["part"] = _facts(flat)
-            flat = flat[:: math.ceil(flat.size / self.max_elements)]
-        if kind == "i4":
-            flat = np.clip(flat, -(2**31), 2**31 - 1)
-        with np.errstate(over="ignore"):
-            content = np.ascontiguousarray(flat, "<" + kind if kind != "u1" else "u1").tobytes()
+            step = math.ceil(flat.size / self.max_elements)
+            about["part"] = {**_facts(flat), "step": step}
+            flat = flat[::step]
+        if _falls_short(flat, kind):
+            about["t"] = kind = "f8"
+        content = np.ascontiguousarray(flat, "<" + kind if kind != "u1" else "u1").tobytes()
         key = (kind, array.shape, content, repr(about.get("part")))
         if key not in self.known:
             self.known[key] = len(self.arrays)
             self.arrays.append({**about, "b": base64.b64encode(content).decode()})
         return self.known[key]
+
+
+def _falls_short(flat: np.ndarray, kind: str) -> bool:
+    """Whether some number would be another one in this kind: too large an int, a float64 out of float32's range."""
+    if kind == "i4":
+        return bool(np.any(flat < -(2**31)) or np.any(flat > 2**31 - 1))
+    if kind != "f4" or flat.dtype.itemsize <= 4:
+        return False
+    x = np.abs(flat[np.isfinite(flat) & (flat != 0)])
+    return bool(x.size and (x.max() > np.finfo(np.float32).max or x.min() < np.finfo(np.float32).tiny))
 
 
 def _facts(flat: np.ndarray) -> dict[str, Any]:
@@ -255,6 +266,7 @@ def _export(shot: Snapshot, store: _Store) -> dict[str, Any]:
                     "product": store.add(use.product) if several else store.add(gradient),
                     "local": store.add(use.local),
                     "text": formulas.local(use.op, use.position),
+                    "part": formulas.part_text(use.op, use.position),
                 }
                 for use in numbers.uses.get(key, [])
             ],
@@ -262,7 +274,6 @@ def _export(shot: Snapshot, store: _Store) -> dict[str, Any]:
         if gradient is not None and value.name and value.kind != "output":
             answer = formulas.answer(key)
             entry["answer"] = None if answer is None else answer.text
-            entry["parts"] = [] if answer is None else list(answer.parts)
             entry["wrong"] = [] if answer is None else list(answer.wrong)
         values.append(entry)
     return {

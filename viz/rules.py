@@ -56,7 +56,7 @@ def summed(text: Text, wide: tuple[int, ...], shape: tuple[int, ...]) -> Text:
 # ---------------------------------------------------------------------------------------------- the rules
 
 Rule = Callable[["Formulas", Op, int, Text, "list[str]"], Text]
-BROADCASTS = {"Add", "Sub", "Mul", "Div", "Where", "Maximum", "Minimum", "Expand"}
+BROADCASTS = {"Add", "Sub", "Mul", "Div", "Where", "Maximum", "Minimum", "Pow", "Expand"}
 
 
 def times(*factors: Text) -> Text:
@@ -106,19 +106,106 @@ def _spread(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> Text:
 
 
 def _matmul(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> Text:
-    if any(len(f.shape(x)) != 2 for x in op.inputs):
-        raise NoFormula(op.name)
-    other = Text(f"{f.value(op.inputs[1 - i]).inside(ATOM)}.T")
-    left, right = (dz, other) if i == 0 else (other, dz)
-    return Text(f"{left.inside(PRODUCT)} @ {right.inside(PRODUCT + 1)}", PRODUCT)
+    """dC @ B.T or A.T @ dC; a vector gets the dimension that the product left out."""
+    shapes = [f.shape(x) for x in op.inputs]
+    other, (mine, its) = f.value(op.inputs[1 - i]).inside(ATOM), (shapes[i], shapes[1 - i])
+    if len(mine) == len(its) == 1:
+        return times(dz, Text(other))
+    if len(mine) == 1 and len(its) == 2:
+        return Text(f"{other} @ {dz.inside(PRODUCT + 1)}" if i == 0 else f"{dz.inside(PRODUCT)} @ {other}", PRODUCT)
+    if len(mine) == 1 or (len(its) == 1 and len(mine) != 2):  # a vector with a batch of matrices
+        # (..., n, m) @ (m,): dz is (..., n), its m is missing; (n,) @ (..., n, m): dz is (..., m), its n is
+        vector_is_right = (len(its) == 1) == (i == 0)
+        wide = Text(f"np.expand_dims({dz.text}, {-1 if vector_is_right else -2})")
+        found = times(Text(other), wide)
+        axes = tuple(d for d in range(len(its)) if d != len(its) - (1 if i else 2))
+        return found if len(its) == 1 else Text(f"({found.text}).sum({axes})")
+    if len(its) == 1:
+        return Text(f"np.outer({dz.text}, {other})" if i == 0 else f"np.outer({other}, {dz.text})")
+    turned = Text(f"{other}.T" if len(its) == 2 else f"{other}.swapaxes(-1, -2)")
+    left, right = (dz, turned) if i == 0 else (turned, dz)
+    found = Text(f"{left.inside(PRODUCT)} @ {right.inside(PRODUCT + 1)}", PRODUCT)
+    whole = (*f.shape(op.output)[:-2], *mine[-2:])  # of the product; where the other was a batch, a sum is left
+    return summed(found, whole, mine) if whole != mine else found
+
+
+def _kept(f: Formulas, op: Op, dz: Text) -> tuple[Text, Text, str]:
+    """(y, dy, dim) of an op that reduced one dimension, y and dy as if it had been kept."""
+    dim, wide, narrow = dict(op.settings).get("dim", "None"), f.shape(op.inputs[0]), f.shape(op.output)
+    y = Text(f.var[op.output])
+    if len(narrow) != len(wide) and narrow != ():
+        y, dz = (Text(f"np.expand_dims({x.text}, {dim})") for x in (y, dz))
+    return y, dz, dim
 
 
 def _max(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> Text:
-    shape, dim = f.shape(op.inputs[0]), dict(op.settings).get("dim")
-    if len(shape) != 2 or dim != "1" or len(f.shape(op.output)) != 2:
+    shape, x = f.shape(op.inputs[0]), f.value(op.inputs[0])
+    y, dz, dim = _kept(f, op, dz)
+    which = "argmax" if "Max" in op.name else "argmin"
+    if op.name in ("MaxDim", "MinDim") and len(shape) == 2 and dim == "1":
+        return times(Text(f"F.one_hot({x.inside(ATOM)}.{which}(1), {shape[1]})"), dz)
+    values, most = f.numbers.values.get(str(op.inputs[0])), f.numbers.values.get(op.output)
+    if values is None or most is None:
         raise NoFormula(op.name)
-    which = "argmax" if op.name == "MaxDim" else "argmin"
-    return times(Text(f"F.one_hot({f.value(op.inputs[0]).inside(ATOM)}.{which}(1), {shape[1]})"), dz)
+    over_ = most if most.ndim in (0, values.ndim) else np.expand_dims(most, int(dim))
+    if np.count_nonzero(values == over_) != most.size:  # a tie, which this formula would not share out
+        raise NoFormula(op.name)
+    # by its variable: worked out again, it would not be equal to the last bit
+    return times(Text(f"{f.var[str(op.inputs[0])]} == {y.text}", 0), dz)
+
+
+def _softmax(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> Text:
+    dim, y, g = dict(op.settings).get("dim", "-1"), f.var[op.output], dz.inside(PRODUCT)
+    if op.name == "LogSoftmax":
+        return Text(f"{dz.text} - np.exp({y}) * {dz.inside(ATOM)}.sum({dim}, keepdims=True)", SUM)
+    return Text(f"{y} * ({dz.text} - ({y} * {g}).sum({dim}, keepdims=True))", PRODUCT)
+
+
+def _logsumexp(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> Text:
+    y, dz, _ = _kept(f, op, dz)
+    return times(Text(f"np.exp({f.value(op.inputs[0]).text} - {y.text})"), dz)
+
+
+def _var(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> Text:
+    settings, x = dict(op.settings), f.value(op.inputs[0]).inside(ATOM)
+    y, dz, dim = _kept(f, op, dz)
+    wide, narrow = f.shape(op.inputs[0]), f.shape(op.output)
+    free = int(np.prod(wide)) // max(1, int(np.prod(narrow))) - int(settings.get("correction", "1"))
+    mean = f"{x}.mean()" if dim == "None" else f"{x}.mean({dim}, keepdims=True)"
+    off = Text(f"{f.value(op.inputs[0]).inside(SUM)} - {mean}", SUM)
+    if op.name == "Std":
+        return times(over(over(off, Text(str(free))), y), dz)
+    return times(over(times(Text("2"), off), Text(str(free))), dz)
+
+
+def _larger(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> Text:
+    x, other = f.value(op.inputs[i]).inside(SUM), f.value(op.inputs[1 - i]).inside(SUM)
+    values = [f.numbers.values.get(str(key)) for key in op.inputs]
+    if values[0] is None or values[1] is None or np.any(values[0] == values[1]):
+        raise NoFormula(op.name)
+    return times(Text(f"{x} {'>' if op.name == 'Maximum' else '<'} {other}", 0), dz)
+
+
+def _power(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> Text:
+    x, y = (f.value(key) for key in op.inputs)
+    if i == 0:
+        return times(y, Text(f"{x.inside(ATOM)} ** ({y.text} - 1)", POWER), dz)
+    return times(Text(f.var[op.output]), _call("log", x), dz)
+
+
+def _cat(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> Text:
+    """The part of the gradient that belongs to one of those that were joined."""
+    dim = int(dict(op.settings).get("dim", "0")) % len(f.shape(op.output))
+    start = sum(f.shape(x)[dim] for x in op.inputs[:i]) if op.name == "Cat" else 0
+    part = f"{start}:{start + f.shape(op.inputs[i])[dim]}" if op.name == "Cat" else str(i)
+    return Text(f"{dz.inside(ATOM)}[{':, ' * dim}{part}]")
+
+
+def _clamp(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> Text:
+    if i or not all(isinstance(x, Scalar) for x in op.inputs[1:]):
+        raise NoFormula(op.name)
+    x, (low, high) = f.value(op.inputs[0]), (f.value(key).text for key in op.inputs[1:])
+    return times(Text(f"({x.inside(SUM)} >= {low}) & ({x.inside(SUM)} <= {high})", 0), dz)
 
 
 def _reshape(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> Text:
@@ -126,18 +213,34 @@ def _reshape(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> Text:
 
 
 def _transpose(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> Text:
-    if len(f.shape(op.inputs[0])) != 2:
+    settings, n = dict(op.settings), len(f.shape(op.inputs[0]))
+    if n == 2:
+        return Text(f"{dz.inside(ATOM)}.T")
+    if op.name == "SwapAxes":
+        return Text(f"{dz.inside(ATOM)}.swapaxes({settings['dim0']}, {settings['dim1']})")
+    dims = [int(d) % n for d in re.findall(r"-?\d+", settings.get("dims", ""))]
+    if sorted(dims) != list(range(n)):
         raise NoFormula(op.name)
-    return Text(f"{dz.inside(ATOM)}.T")
+    return Text(f"{dz.inside(ATOM)}.transpose({', '.join(str(dims.index(d)) for d in range(n))})")
 
 
 def _scatter(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> Text:
-    name, index = f"zeros{len(before) // 2 + 1}", f.index(op)
-    x = f.var[str(op.inputs[0])]
-    before.append(f"{name} = np.zeros_like({x})")
-    before.append(f"np.add.at({name}, {index}, {dz.text})" if "," not in index and ":" not in index
-                  else f"{name}[{index}] += {dz.text}" if ":" in index
-                  else f"np.add.at({name}, ({index}), {dz.text})")  # fmt: skip
+    index, x = f.index(op), str(op.inputs[0])
+    parts = f.numbers.indices.get(op.key)
+    if not index or parts is None:
+        raise NoFormula(op.name)
+    size = int(np.prod(f.shape(x)))
+    once = len(np.unique(np.arange(size).reshape(f.shape(x))[parts])) == int(np.prod(f.shape(op.output)))
+    name = f.fresh("out", before)
+    given = re.sub(r"^np\.ones_like\(\w+\) \* ", "", dz.text)  # assigning spreads it out
+    given = re.sub(r"^\(([^()]*)\)$", r"\1", given)
+    before.append(f"{name} = np.zeros_like({f.var[x]})")
+    if once:
+        before.append(f"{name}[{index}] = {given}")
+    elif ":" in index or "..." in index:  # np.add.at would want its slices written out
+        raise NoFormula(op.name)
+    else:
+        before.append(f"np.add.at({name}, {f'({index})' if ',' in index else index}, {given})")
     return Text(name)
 
 
@@ -151,9 +254,10 @@ def _cross_entropy(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> 
     if target is None or dict(op.settings).get("reduction", "mean") != "mean":
         raise NoFormula(op.name)
     n = len(target)
-    before.append(f"p = F.softmax({f.value(op.inputs[0]).text}, 1)")
-    before.append(f"p[range({n}), {f.array(target)}] -= 1")
-    return over(times(Text("p"), dz), Text(str(n)))
+    p = f.fresh("p", before)
+    before.append(f"{p} = F.softmax({f.value(op.inputs[0]).text}, 1)")
+    before.append(f"{p}[range({n}), {f.array(target)}] -= 1")
+    return over(times(Text(p), dz), Text(str(n)))
 
 
 def _batch_norm(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> Text:
@@ -165,13 +269,15 @@ def _batch_norm(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> Tex
     g = dz.inside(ATOM)
     if i == 2:
         return Text(f"{g}.sum(0)" + (".reshape(1, -1)" if len(f.shape(op.inputs[2])) == 2 else ""))
-    before.append(f"diff = {x} - {x}.mean(0)")
-    before.append(f"var_inv = ((diff ** 2).sum(0) / {free} + {settings.get('eps', '1e-05')}) ** -0.5")
-    before.append("raw = diff * var_inv")
+    diff, var_inv, raw = (f.fresh(name, before) for name in ("diff", "var_inv", "raw"))
+    before.append(f"{diff} = {x} - {x}.mean(0)")
+    before.append(f"{var_inv} = (({diff} ** 2).sum(0) / {free} + {settings.get('eps', '1e-05')}) ** -0.5")
+    before.append(f"{raw} = {diff} * {var_inv}")
     if i == 1:
-        return Text(f"({g} * raw).sum(0)" + (".reshape(1, -1)" if len(f.shape(op.inputs[1])) == 2 else ""))
+        return Text(f"({g} * {raw}).sum(0)" + (".reshape(1, -1)" if len(f.shape(op.inputs[1])) == 2 else ""))
     gain = f.value(op.inputs[1]).inside(PRODUCT)
-    return Text(f"{gain} * var_inv / {n} * ({n} * {g} - {g}.sum(0) - {n} / {free} * raw * ({g} * raw).sum(0))", PRODUCT)
+    less = f"{g}.sum(0) - {n} / {free} * {raw} * ({g} * {raw}).sum(0)"
+    return Text(f"{gain} * {var_inv} / {n} * ({n} * {g} - {less})", PRODUCT)
 
 
 def _by(make: Callable[[Text, Text, Text], Text]) -> Rule:
@@ -196,6 +302,8 @@ RULES: dict[str, Rule] = {
     "PowScalar": _pow,
     "Exp": _by(lambda x, y, dy: times(y, dy)),
     "Log": _by(lambda x, y, dy: over(dy, x)),
+    "Log1p": _by(lambda x, y, dy: over(dy, Text(f"1 + {x.inside(PRODUCT)}", SUM))),
+    "Expm1": _by(lambda x, y, dy: times(Text(f"{y.inside(SUM)} + 1", SUM), dy)),
     "Sqrt": _by(lambda x, y, dy: over(dy, times(Text("2"), y))),
     "Tanh": _by(lambda x, y, dy: times(Text(f"1 - {y.inside(ATOM)} ** 2", SUM), dy)),
     "Sigmoid": _by(lambda x, y, dy: times(y, Text(f"1 - {y.inside(PRODUCT)}", SUM), dy)),
@@ -210,6 +318,21 @@ RULES: dict[str, Rule] = {
     "Mean": _spread,
     "MaxDim": _max,
     "MinDim": _max,
+    "Amax": _max,
+    "Amin": _max,
+    "MaxAll": _max,
+    "MinAll": _max,
+    "Softmax": _softmax,
+    "LogSoftmax": _softmax,
+    "LogSumExp": _logsumexp,
+    "Var": _var,
+    "Std": _var,
+    "Maximum": _larger,
+    "Minimum": _larger,
+    "Pow": _power,
+    "Clamp": _clamp,
+    "Cat": _cat,
+    "Stack": _cat,
     "MatMul": _matmul,
     "View": _reshape,
     "SwapAxes": _transpose,

@@ -1,13 +1,77 @@
 """What the tests of the page share."""
 
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import minigrad as mg
-from models.check import backward
+from models.check import backward, rows
 from models.mlp import MLP, Config
+from viz.page import page
+
+WITHOUT = "the page is not looked at in a browser: "
+# As root in a container; and nothing that the browser itself would fetch.
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+WIDE = {"width": 1280, "height": 800}
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    try:
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError:
+        pytest.skip(WITHOUT + "playwright is not installed")
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    if not found:
+        pytest.skip(WITHOUT + "there is no chromium (make browser installs it)")
+    with sync_playwright() as p:
+        try:
+            browser = p.chromium.launch(executable_path=found, args=FLAGS)
+        except Error as error:
+            pytest.skip(f"{WITHOUT}{found} does not start: {error.message.splitlines()[0]}")
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def mlp(batch: Any, names: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return page(
+        batch.graph[0], tmp_path_factory.mktemp("page") / "mlp.html", names, title="MLP", check=rows(batch)
+    )  # fmt: skip
+
+
+@pytest.fixture
+def look(chromium: Any) -> Iterator[Callable[..., Any]]:
+    """Open a page; at the end nothing was written to the console, no error thrown, no request left the file."""
+    seen: list[str] = []
+    contexts = []
+
+    def opened(path: Path, **settings: Any) -> Any:
+        context = chromium.new_context(**{"viewport": WIDE, **settings})
+        contexts.append(context)
+        tab = context.new_page()
+        tab.set_default_timeout(60_000)  # a busy machine is slow
+        tab.on("console", lambda message: seen.append(f"console: {message.text}"))
+        tab.on("pageerror", lambda error: seen.append(f"error: {error}"))
+        tab.on("request", lambda request: None if request.url == path.as_uri() else seen.append(request.url))
+        tab.on("dialog", lambda dialog: seen.append(f"dialog: {dialog.message}"))
+        tab.goto(path.as_uri())
+        return tab
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert seen == []
 
 
 @pytest.fixture(scope="session")

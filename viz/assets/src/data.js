@@ -13,23 +13,25 @@ export const graphs = raw.graphs.map((g) => ({
   order: g.ops,
 }));
 
+const READ = { f4: [4, "getFloat32"], f8: [8, "getFloat64"], i4: [4, "getInt32"], u1: [1, "getUint8"] };
 // {s: shape, d: numbers, part: facts of the whole where only a part is embedded}
 export function array(i) {
   if (i === null || i === undefined) return null;
   if (!decoded.has(i)) {
     const { t, s, b, part } = raw.arrays[i];
-    const bytes = Uint8Array.from(atob(b), (c) => c.charCodeAt(0));
-    const view = new DataView(bytes.buffer);
-    const d = t === "u1" ? Float64Array.from(bytes) : new Float64Array(bytes.length / 4);
-    if (t !== "u1")
-      for (let k = 0; k < d.length; k++) d[k] = t === "f4" ? view.getFloat32(4 * k, true) : view.getInt32(4 * k, true);
-    decoded.set(i, { s, d, part, i, whole: !part && d.length === size(s) });
+    const bytes = Uint8Array.from(atob(b), (c) => c.charCodeAt(0)),
+      view = new DataView(bytes.buffer),
+      [wide, read] = READ[t];
+    const d = new Float64Array(bytes.length / wide);
+    for (let k = 0; k < d.length; k++) d[k] = view[read](wide * k, true);
+    // step: of a part, the distance of its elements in the whole
+    decoded.set(i, { s, d, part, step: part?.step ?? 1, i, mask: t === "u1", whole: !part && d.length === size(s) });
   }
   return decoded.get(i);
 }
 export const asNd = (i) => {
   const a = array(i);
-  return a?.whole ? new Nd(a.s, a.d) : null;
+  return a?.whole ? new Nd(a.s, a.d, a.mask) : null;
 };
 
 const stats = new Map();
@@ -82,7 +84,7 @@ export const called = (v) => v.short ?? v.text ?? v.var;
 
 // Elements by hand: text is text, never markup.
 export function el(tag, props = {}, ...children) {
-  const svg = ["svg", "path", "rect", "text", "g", "line", "circle", "polyline"].includes(tag);
+  const svg = ["svg", "path", "rect", "text", "g", "line", "circle", "polyline", "title"].includes(tag);
   const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
   for (const [key, v] of Object.entries(props)) {
     if (v === undefined || v === null || v === false) continue;
@@ -95,7 +97,8 @@ export function el(tag, props = {}, ...children) {
 export const $ = (id) => document.getElementById(id);
 
 // What is chosen and shown; every view draws itself anew when told that something of it changed.
-export const state = { g: 0, key: null, step: 0, view: "graph", quiz: null };
+// follow: the panel goes with the steps, until a box is chosen.
+export const state = { g: 0, key: null, step: 0, view: "graph", quiz: null, follow: false };
 const listeners = [];
 export const listen = (f) => listeners.push(f);
 export const tell = (what) => listeners.forEach((f) => f(what));

@@ -1,7 +1,7 @@
 // The panel of a chosen value: its numbers, the op that made it, and where its gradient comes from.
-import { $, array, called, el, facts, graph, listen, number, shape, state } from "./data.js";
+import { array, called, el, facts, graph, number, shape } from "./data.js";
 import { choose } from "./graph.js";
-import { heat, indexOf } from "./heat.js";
+import { heat } from "./heat.js";
 import { size } from "./nd.js";
 
 const KINDS = { leaf: "leaf, requires grad", constant: "constant", result: "result", output: "output" };
@@ -13,10 +13,11 @@ export const badges = (v) =>
       `${c.exercise ? `ex. ${c.exercise}: ` : ""}${c.status}${c.status === "exact" ? "" : `, maxdiff ${number(c.maxdiff, 3)}`}`,
     ),
   );
-const link = (key) => {
+export const link = (key) => {
   const v = graph().byKey.get(key);
   return el("button", { type: "button", onclick: () => choose(key, { focus: false }) }, called(v));
 };
+const formula = (text) => el("div", { cls: "formula" }, text);
 
 export function detail(v) {
   const g = graph(),
@@ -34,22 +35,10 @@ export function detail(v) {
   if (v.scope.length) out.push(el("p", { cls: "sub" }, `in ${v.scope.join(" / ")}`));
   for (const text of v.warn) out.push(el("p", { cls: "note" }, `⚠ ${text}`));
   if (v.also.length) out.push(el("p", { cls: "sub" }, `also called ${v.also.join(", ")}`));
-  if (v.name && v.var !== v.name) out.push(el("p", { cls: "sub" }, "in formulas: ", el("code", {}, v.var)));
+  if (v.var !== called(v)) out.push(el("p", { cls: "sub" }, "in formulas: ", el("code", {}, v.var)));
   const marks = badges(v);
   if (marks.length) out.push(el("p", {}, "Checked: ", ...marks.flatMap((m) => [m, " "])));
-  if (op) {
-    out.push(el("h3", {}, "Made by"), el("div", { cls: "formula" }, v.line));
-    out.push(
-      el(
-        "p",
-        { cls: "sub" },
-        `${op.name}${op.settings.length ? ` with ${op.settings.map(([k, x]) => `${k}=${x}`).join(", ")}` : ""}; its rule:`,
-      ),
-      el("div", { cls: "formula" }, op.formula || "the op says no formula"),
-    );
-    const from = [...new Set(op.inputs.filter((x) => typeof x === "string"))];
-    if (from.length) out.push(el("div", { cls: "links" }, "from ", ...from.map(link)));
-  }
+  if (op) out.push(el("h3", {}, "Made by"), ...madeBy(v, op));
   out.push(el("h3", {}, "Value"), heat(v.value, v.var));
   if (v.kind !== "constant") out.push(...gradient(v));
   return out;
@@ -60,14 +49,16 @@ function gradient(v) {
   if (v.grad === null)
     return [
       ...out,
-      el("p", { cls: "sub" }, "no grad: the output does not depend on it, or what its rule needs was not kept"),
+      el("p", { cls: "sub" }, "None: the output does not depend on it, or what a rule on the way needs was not kept."),
     ];
   if (v.held === null)
     out.push(
       el(
         "p",
         { cls: "sub" },
-        `no .grad on it${v.kind === "leaf" ? " yet" : " (retain_grad() would keep it)"}: worked out here by the same rules`,
+        v.kind === "leaf"
+          ? "Its .grad is empty so far; this is what backward() would put there."
+          : "backward() does not keep it (retain_grad() would); worked out here by the same rules.",
       ),
     );
   if (v.held === "other")
@@ -75,7 +66,8 @@ function gradient(v) {
       el(
         "p",
         { cls: "note" },
-        "Its .grad holds something else, as after two backward passes, clipping or zero_grad(): shown is one backward from this output.",
+        "Its .grad holds something else, as after two backward passes, clipping or zero_grad().",
+        " Shown is one backward from this output.",
       ),
     );
   out.push(
@@ -94,72 +86,91 @@ function gradient(v) {
   out.push(el("h3", {}, "Where it comes from"));
   if (v.kind === "output" && !v.uses.length)
     return [...out, el("p", {}, "This is the output: its gradient by itself is 1. Here backward begins.")];
+  if (v.answer) out.push(formula(answerOf(v)));
   if (v.uses.length > 1)
     out.push(el("p", {}, `It is used ${v.uses.length} times, and so what each use gives is added up:`));
   v.uses.forEach((use) => out.push(derivation(v, use)));
-  if (v.answer)
-    out.push(
-      el("p", { cls: "sub" }, "Altogether:"),
-      el(
-        "div",
-        { cls: "formula" },
-        v.answer.replace(/^(?=[^\n]*$)/m, (_, at) =>
-          at === 0 || v.answer.lastIndexOf("\n") + 1 === at ? `d${v.var} = ` : "",
-        ),
-      ),
-    );
   return out;
 }
+// The answer with its name before the last line, which is the expression.
+export const answerOf = (v) => v.answer.replace(/[^\n]*$/, (last) => `d${v.var} = ${last}`);
 
-function derivation(v, use) {
+export function madeBy(v, op) {
+  const from = [...new Set(op.inputs.filter((x) => typeof x === "string"))];
+  return [
+    formula(v.line),
+    el(
+      "p",
+      { cls: "sub" },
+      `The rule of ${op.name}${op.settings.length ? `, here with ${op.settings.map(([k, x]) => `${k}=${x}`).join(", ")}` : ""}:`,
+    ),
+    formula(op.formula || "the op says no formula"),
+    from.length ? el("div", { cls: "links" }, "from ", ...from.map(link)) : null,
+  ];
+}
+
+// How one use gives to a gradient: upstream × local derivative = product, each with its shape and norm.
+export function derivation(v, use) {
   const op = graph().ops.get(use.op),
     z = graph().byKey.get(op.out),
-    wide = use.wide ?? z.shape;
-  const row = (head, text, i, s) =>
+    wide = use.wide ?? z.shape,
+    spread = shape(wide) !== shape(v.shape),
+    local = array(use.local);
+  const row = (sign, head, text, s, i = null, words = false) =>
     el(
       "tr",
       {},
-      el("th", { scope: "row" }, head),
-      el("td", {}, text, i === null ? "" : el("small", {}, ` norm ${number(facts(i)?.norm)}`)),
-      el("td", {}, s),
+      el("th", { scope: "row" }, el("span", { cls: "sign", "aria-hidden": "true" }, sign), head),
+      el("td", { cls: words ? "words" : "" }, text),
+      el("td", {}, s, i === null ? null : el("small", {}, `norm ${number(facts(i)?.norm, 3)}`)),
     );
-  const body = el("tbody", {}, row("upstream", `d${z.var}`, z.grad, shape(z.shape)));
-  if (use.text || use.local !== null) {
-    const constant = use.local !== null && facts(use.local) && facts(use.local).min === facts(use.local).max;
+  const body = el("tbody", {}, row("", "upstream", `d${z.var}`, shape(z.shape), z.grad));
+  if (use.text || local) {
+    const f = local && facts(use.local),
+      constant = f && f.min === f.max && !f.odd && local.d.length,
+      words = !constant && /^1 /.test(use.text ?? "");
     body.append(
       row(
+        op.name === "MatMul" ? "@" : "×",
         "local derivative",
-        constant ? number(facts(use.local).min) : use.text || "see the rule",
+        constant ? number(f.min) : use.text || "see the rule",
+        local ? shape(local.s) : localShape(op, use, z),
         constant ? null : use.local,
-        use.local === null ? "" : shape(array(use.local).s),
+        words,
       ),
     );
   }
+  const way = op.name === "MatMul" ? "matrix product" : use.text || local ? "upstream × local" : "by the rule",
+    part = v.uses.length > 1 || !v.answer ? use.part : null; // of a single use it stands above
   body.append(
-    row(
-      "product",
-      op.name === "MatMul" ? "matrix product" : "upstream × local",
-      shape(wide) === shape(v.shape) ? use.product : null,
-      shape(wide),
-    ),
+    row("=", "product", spread ? way : (part ?? way), shape(wide), spread ? null : use.product, spread || !part),
   );
-  if (shape(wide) !== shape(v.shape))
+  if (spread)
     body.append(
       row(
+        "Σ",
         "summed",
-        `${called(v)} was broadcast ${shape(v.shape)} → ${shape(wide)}, and so the way back is a sum`,
-        use.product,
+        `${called(v)} was broadcast ${shape(v.shape)} → ${shape(wide)}, so the way back is a sum${part ? ": " : ""}`,
         shape(v.shape),
+        use.product,
+        true,
       ),
     );
+  if (spread && part) body.lastChild.children[1].append(el("code", {}, part));
   return el(
     "div",
     { cls: "use" },
-    el("p", {}, "in ", el("code", {}, z.line)),
-    el("p", { cls: "sub" }, op.formula),
+    el("p", {}, "through ", el("code", {}, z.line)),
+    el("p", { cls: "rule" }, op.formula),
     el("table", {}, body),
     el("div", { cls: "links" }, "on to ", link(z.k)),
   );
+}
+// The shape of what a matrix product multiplies with, as it stands in the formula.
+function localShape(op, use, z) {
+  if (op.name !== "MatMul") return "";
+  const other = graph().byKey.get(op.inputs[1 - use.i])?.shape;
+  return other ? shape(other.length === 2 ? [...other].reverse() : other) : "";
 }
 
 // One element's product, where the rule is elementwise and nothing was summed: "= -0.0012 * 0.81".
@@ -171,47 +182,3 @@ function product(v, use, k) {
   if (shape(up.s) === shape(v.shape)) return `= ${number(up.d[k])} × ${number(local.d[k])}`;
   return `= a sum of ${size(up.s) / size(v.shape)} products`;
 }
-
-export const overview = () => {
-  const g = graph(),
-    leaves = g.values.filter((v) => v.kind === "leaf"),
-    out = g.values.filter((v) => v.kind === "output");
-  return [
-    el("h2", {}, g.label),
-    el(
-      "p",
-      {},
-      `${g.values.length} values, ${g.order.length} ops, ${leaves.length === 1 ? "one leaf that requires" : `${leaves.length} leaves that require`} grad.`,
-    ),
-    ...out.map((v) =>
-      el(
-        "p",
-        {},
-        el("code", {}, called(v)),
-        v.value !== null && size(v.shape) === 1 ? ` = ${number(array(v.value).d[0], 6)}` : ` ${shape(v.shape)}`,
-      ),
-    ),
-    el(
-      "p",
-      { cls: "sub" },
-      "Choose a box: its numbers, its rule, and how its gradient comes about are shown here. Step through forward and backward below, or start the quiz.",
-    ),
-    el("h3", {}, "Values with a name"),
-    el(
-      "div",
-      { cls: "links" },
-      ...g.values
-        .filter((v) => v.name)
-        .slice(0, 60)
-        .map((v) => link(v.k)),
-    ),
-  ];
-};
-
-listen((what) => {
-  if (state.quiz || !["graph", "key", "quiz"].includes(what)) return;
-  const v = graph().byKey.get(state.key);
-  $("side").setAttribute("aria-label", "Detail");
-  $("side").replaceChildren(...(v ? detail(v) : overview()));
-  $("side").scrollTop = 0;
-});

@@ -1,7 +1,7 @@
 // The drawn graph: pan and zoom, the numbers in its boxes, choosing a box by pointer or arrow keys.
 import { select } from "d3-selection";
 import { zoom, zoomIdentity } from "d3-zoom";
-import { $, array, el, facts, graph, graphs, listen, number, state, tell } from "./data.js";
+import { $, array, el, graph, graphs, listen, number, state, tell } from "./data.js";
 import { spark } from "./heat.js";
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -58,7 +58,7 @@ export function start() {
   const [w, h] = room(),
     [W, H] = total(),
     all = Math.min(w / W, h / H),
-    k = Math.min(1, Math.max(all, Math.min(w / W, 1), 0.45));
+    k = Math.min(1.15, Math.max(all, Math.min(w / W, 1), 0.7));
   const out = graph().values.find((v) => v.kind === "output") ?? graph().values.at(-1),
     [x, y] = centre(out.k);
   const low = h - 44,
@@ -95,6 +95,7 @@ export function follow(key) {
 export function choose(key, { focus = false, view = false } = {}) {
   if (!graph().byKey.has(key)) return;
   state.key = key;
+  state.follow = false;
   if (view && state.view !== "graph") {
     state.view = "graph";
     tell("view");
@@ -140,6 +141,7 @@ function numbers() {
         { cls: "warn", transform: "translate(-9,-7)" },
         el("path", { d: "M9,0L18,16H0Z" }),
         el("text", { x: 9, y: 14 }, "!"),
+        el("title", {}, v.warn.join("; ")),
       );
       place.append(mark);
       node.setAttribute("aria-label", `${node.querySelector("title").textContent}; warning: ${v.warn.join("; ")}`);
@@ -160,16 +162,12 @@ function numbers() {
           el("path", { cls: `hist ${cls}`, d: path, transform: `translate(${x.toFixed(1)},31)` }),
           el("line", { cls: "base", x1: x, x2: x + half, y1: 49.5, y2: 49.5 }),
         );
-        if (facts(i).odd)
-          place.append(
-            el("text", { cls: cls === "g" ? "num g" : "num", x: cls === "g" ? w - 11 : x, y: 44 }, "nan/inf"),
-          );
       } else
         place.append(
           el(
             "text",
             { cls: cls === "g" ? "num g" : "num", x: cls === "g" ? w - 11 : x, y: 46 },
-            `${cls === "g" ? "∂ " : ""}${number(a.d[0])}`,
+            `${cls === "g" ? "∂ " : ""}${a.d.length > 1 ? "nan/inf" : a.d.length ? number(a.d[0]) : "empty"}`,
           ),
         );
     }
@@ -205,7 +203,7 @@ addEventListener("beforeprint", () => {
   const one = svg(),
     [W, H] = total(),
     inner = one.querySelector(".zoom"),
-    n = Math.min(6, Math.max(1, Math.ceil(Math.sqrt(H / (1.3 * (W + 110))) - 0.1)));
+    n = Math.min(6, Math.max(1, Math.ceil(Math.sqrt(H / (1.3 * (W + 20))) - 0.1)));
   const tops = graph().values.map((v) => centre(v.k)[1] - 44),
     free = (y) => tops.every((t) => y < t || y > t + 84);
   const cuts = [0];
@@ -220,7 +218,7 @@ addEventListener("beforeprint", () => {
   inner.removeAttribute("transform");
   const paper = el("div", { id: "paper" });
   for (let i = 0; i < n; i++) {
-    const part = el("svg", { viewBox: `-30 ${cuts[i]} ${W + 110} ${cuts[i + 1] - cuts[i]}`, "aria-hidden": "true" }),
+    const part = el("svg", { viewBox: `-10 ${cuts[i]} ${W + 20} ${cuts[i + 1] - cuts[i]}`, "aria-hidden": "true" }),
       use = document.createElementNS("http://www.w3.org/2000/svg", "use");
     use.setAttribute("href", `#${inner.id}`);
     part.append(use);

@@ -1,7 +1,7 @@
 // The page: header, search, keys. Each view draws itself when state changes (see data.js).
-import { $, array, called, el, graph, graphs, listen, shape, state, tell } from "./data.js";
+import { $, asNd, called, el, graph, graphs, listen, shape, state, tell } from "./data.js";
 import * as view from "./graph.js";
-import "./detail.js";
+import "./panel.js";
 import { last, play, step } from "./step.js";
 import { toggle } from "./quiz.js";
 import "./table.js";
@@ -197,13 +197,14 @@ addEventListener("keydown", (event) => {
     "]": () => change(state.g + 1),
     Escape: () => {
       state.key = null;
+      state.follow = false;
       tell("key");
     },
   };
   if (Object.hasOwn(keys, key)) act(keys[key]);
 });
 
-norms();
+norms(change);
 state.step = 1e9;
 tell("graph");
 addEventListener("resize", () => {
@@ -214,7 +215,7 @@ addEventListener("resize", () => {
 globalThis.minigrad = {
   evaluate: (text) => {
     const all = variables(graph().values[0]);
-    for (const v of graph().values) if (array(v.grad)?.whole) all.set(`d${v.var}`, array(v.grad));
+    for (const v of graph().values) if (asNd(v.grad)) all.set(`d${v.var}`, asNd(v.grad));
     const { s, d } = evaluate(text, all);
     return { shape: s, data: Array.from(d) };
   },

@@ -18,9 +18,11 @@ export const show = (s) => (s.length === 1 ? `(${s[0]},)` : `(${s.join(", ")})`)
 export const isArray = (x) => x instanceof Nd;
 
 export class Nd {
-  constructor(s, d) {
+  // mask: made by a comparison, and so an index of the kind that says yes or no
+  constructor(s, d, mask = false) {
     this.s = s;
     this.d = d;
+    this.mask = mask;
   }
 }
 export const make = (s, fill = 0) => {
@@ -45,13 +47,27 @@ export const rangeList = ({ range: [a, b, c] }) => {
   for (let i = a; c > 0 ? i < b : i > b; i += c) out.push(i);
   return out;
 };
+// What a loop goes over: the numbers of a range, the entries of a list, the rows of an array.
+export const entries = (x) => {
+  if (x?.range) return rangeList(x);
+  if (x?.tuple) return x.tuple;
+  if (!isArray(x) || !x.s.length) refuse("a loop goes over range(...), a list or an array");
+  const n = x.s[0],
+    m = x.d.length / (n || 1);
+  spend(x.d.length + n);
+  return Array.from({ length: n }, (_, i) =>
+    x.s.length === 1 ? x.d[i] : new Nd(x.s.slice(1), x.d.slice(i * m, (i + 1) * m), x.mask),
+  );
+};
 export const fromList = (list) => new Nd([list.length], Float64Array.from(list));
-const stack = (rows) => {
+export const stack = (rows) => {
   if (!rows.length) return new Nd([0], new Float64Array());
   const s = rows[0].s;
-  if (rows.some((r) => show(r.s) !== show(s))) refuse("the rows of an array have different shapes");
+  if (rows.some((r) => show(r.s) !== show(s)))
+    refuse(`these have different shapes: ${[...new Set(rows.map((r) => show(r.s)))].slice(0, 3).join(", ")}`);
   const out = make([rows.length, ...s]);
   rows.forEach((r, i) => out.d.set(r.d, i * size(s)));
+  out.mask = rows.every((r) => r.mask);
   return out;
 };
 const strides = (s) => {
@@ -169,6 +185,7 @@ export const transpose = (a, dims) => {
       at[i] = 0;
     }
   }
+  out.mask = a.mask;
   return out;
 };
 export const reshape = (a, s) => {
@@ -177,11 +194,11 @@ export const reshape = (a, s) => {
   if (open >= 0) s = s.map((x, i) => (i === open ? n / size(s.filter((_, j) => j !== open)) : x));
   if (size(s) !== n || !s.every((x) => Number.isInteger(x) && x >= 0))
     refuse(`cannot reshape ${show(a.s)} into ${show(s)}`);
-  return new Nd(s, a.d);
+  return new Nd(s, a.d, a.mask);
 };
 export const copy = (a) => {
   spend(a.d.length);
-  return new Nd(a.s, a.d.slice());
+  return new Nd(a.s, a.d.slice(), a.mask);
 };
 export const matmul = (a, b) => {
   a = asNd(a);
@@ -210,13 +227,38 @@ export const matmul = (a, b) => {
   return new Nd(s, out.d);
 };
 
-// Where x[index] stands: {s, pos}. Items: numbers, slices, null (None), "...", arrays.
+// A mask as the places where it is true, an array a dimension.
+const places = (mask, s, dim) => {
+  if (mask.s.some((n, i) => n !== s[dim + i]))
+    refuse(`a mask of shape ${show(mask.s)} does not fit an array of shape ${show(s)}`);
+  const out = mask.s.map(() => []);
+  for (let k = 0; k < mask.d.length; k++) {
+    if (!mask.d[k]) continue;
+    let rest = k;
+    for (let i = mask.s.length; i--;) {
+      out[i].push(rest % mask.s[i]);
+      rest = Math.floor(rest / mask.s[i]);
+    }
+  }
+  return out.map(fromList);
+};
+const isMask = (x) => isArray(x) && x.mask && x.s.length > 0;
+
+// Where x[index] stands: {s, pos}. Items: numbers, slices, null (None), "...", arrays, masks.
 export const positions = (s, items) => {
-  const used = items.filter((x) => x !== null && x !== "...").length;
+  items = items.map((x) => (x?.tuple ? asNd(x) : x));
+  const takes = (x) => (x === null || x === "..." ? 0 : isMask(x) ? x.s.length : 1);
+  const used = items.reduce((n, x) => n + takes(x), 0);
   if (used > s.length) refuse(`${used} indices for an array of shape ${show(s)}`);
   const at = items.indexOf("...");
   const rest = new Array(s.length - used).fill({ slice: [null, null, null] });
   items = at < 0 ? [...items, ...rest] : [...items.slice(0, at), ...rest, ...items.slice(at + 1)];
+  let before = 0;
+  items = items.flatMap((x) => {
+    const found = isMask(x) ? places(x, s, before) : [x];
+    before += takes(x);
+    return found;
+  });
   const st = strides(s),
     parts = [],
     arrays = [];
@@ -232,10 +274,11 @@ export const positions = (s, items) => {
     if (item?.slice) {
       let [a, b, c] = item.slice;
       c ??= 1;
-      if (c <= 0) refuse("slices step forward");
-      const fix = (x, none) => (x === null ? none : Math.min(n, Math.max(0, x < 0 ? x + n : x)));
-      a = fix(a, 0);
-      b = fix(b, n);
+      if (!c) refuse("the step of a slice is not 0");
+      const [low, high] = c > 0 ? [0, n] : [-1, n - 1];
+      const fix = (x, none) => (x === null ? none : Math.min(high, Math.max(low, x < 0 ? x + n : x)));
+      a = fix(a, c > 0 ? 0 : n - 1);
+      b = fix(b, c > 0 ? n : -1);
       return parts.push({ n: Math.max(0, Math.ceil((b - a) / c)), offset: (k) => (a + k * c) * step });
     }
     const array = asNd(item);
@@ -280,6 +323,7 @@ export const take = (a, items) => {
   const { s, pos } = positions(a.s, items),
     out = make(s);
   for (let i = 0; i < pos.length; i++) out.d[i] = a.d[pos[i]];
+  out.mask = a.mask;
   return out;
 };
 // repeats: add every one, as np.add.at; else each place once, as `a[i] += v`.

@@ -1,9 +1,11 @@
 // A learner's formula in Python's syntax: parsed by Lezer's grammar of Python, and walked here. Nothing is ever made into
 // code: a name is looked up among the graph's arrays, a function among library.js's, and there is nothing else.
 import { parser } from "@lezer/python";
-import { alone, constants, operate, operators, plain, shared } from "./library.js";
+import * as more from "./combine.js";
+import { alone, constants, operate, operators, plain, shared, total } from "./library.js";
 import * as nd from "./nd.js";
 import { asNd, isArray, map, refuse } from "./nd.js";
+import { misplaced, misspelt } from "./spelling.js";
 
 const LOOPS = 200000,
   LONGEST = 4000;
@@ -14,6 +16,8 @@ export function evaluate(text, variables, unknown = (name) => `there is no ${nam
   text = text.replace(/\r\n?/g, "\n").trim();
   if (!text) refuse("write a formula first");
   if (text.length > LONGEST) refuse(`a formula has at most ${LONGEST} characters`);
+  const wrong = misspelt(text);
+  if (wrong) refuse(wrong);
   nd.refill();
   const own = new Map();
   let loops = 0,
@@ -28,10 +32,7 @@ export function evaluate(text, variables, unknown = (name) => `there is no ${nam
   const tree = parser.parse(text + "\n");
   tree.iterate({
     enter: (n) => {
-      if (n.type.isError)
-        refuse(
-          `this is not Python at ${JSON.stringify(text.slice(Math.max(0, n.from - 8), n.to + 8).trim() || "the end")}`,
-        );
+      if (n.type.isError) refuse(misplaced(text, n.from, n.to));
     },
   });
 
@@ -48,30 +49,90 @@ export function evaluate(text, variables, unknown = (name) => `there is no ${nam
     const args = [],
       kw = Object.create(null),
       parts = children(list).filter((c) => !["(", ")", ","].includes(c.name));
-    for (let i = 0; i < parts.length; i++) {
-      if (parts[i + 1]?.name === "AssignOp") {
-        kw[said(parts[i])] = value(parts[i + 2]);
-        i += 2;
-      } else args.push(value(parts[i]));
-    }
+    if (parts.some((p) => p.name === "for")) args.push(comprehend(parts));
+    else
+      for (let i = 0; i < parts.length; i++) {
+        if (parts[i + 1]?.name === "AssignOp") {
+          kw[said(parts[i])] = value(parts[i + 2]);
+          i += 2;
+        } else if (parts[i].name === "*") args.push(...nd.entries(value(parts[++i])));
+        else args.push(value(parts[i]));
+      }
     const whole = path(target),
       root = whole?.split(".")[0];
     if (whole && !known(root)) {
-      const name = whole.replace(/^(np|numpy|torch|mg|minigrad|math)\.|^(torch\.nn\.functional|F)\./, "");
-      if (name === "add.at" && ![...own.values()].includes(args[0]))
-        refuse("np.add.at changes an array of your own: copy this one first");
+      const name = whole.replace(/^(torch\.nn\.functional|nn\.functional|np|numpy|torch|mg|minigrad|math|F)\./, ""),
+        numpy = /^np$|^numpy$/.test(root);
+      if (name === "add.at") mine(args[0], "np.add.at");
+      // where numpy and torch mean something else by one name
+      if (numpy && /^(var|std)$/.test(name)) kw.ddof ??= 0;
+      if (numpy && /^(array_)?split$/.test(name) && plain(args[1])) return more.chunk(asNd(args[0]), args.slice(1), kw);
+      if (numpy && name === "repeat") return more.repeat(asNd(args[0]), args.slice(1), kw);
+      if (name === "sum" && whole === name && args.length === 1)
+        return nd.reduce(asNd(args[0]), { tuple: [0] }, false, total);
       if (alone.has(name)) return alone.get(name)(args, kw);
       if (shared.has(name)) {
         if (!args.length) refuse(`${name}() needs an array`);
-        return shared.get(name)(asNd(args[0]), args.slice(1), kw);
+        const found = shared.get(name)(asNd(args[0]), args.slice(1), kw);
+        if (numpy && found?.indices) delete found.indices;
+        return found;
       }
       refuse(`there is no function ${whole} here`);
     }
     if (target.name !== "MemberExpression") refuse(`${said(target)} cannot be called`);
     const [base, , method] = children(target),
-      name = said(method);
-    if (!shared.has(name)) refuse(`an array has no .${name}() here`);
-    return shared.get(name)(asNd(value(base)), args, kw);
+      name = said(method),
+      a = asNd(value(base));
+    if (shared.has(name)) return shared.get(name)(a, args, kw);
+    const plainly = name.replace(/_$/, "");
+    if (plainly === name || !shared.has(plainly)) refuse(`an array has no .${name}() here`);
+    mine(a, `.${name}()`); // torch's names that end in _ change the array itself
+    const changed = nd.expandTo(asNd(shared.get(plainly)(a, args, kw)), a.s);
+    a.d.set(changed.d);
+    return a;
+  };
+  // What changes an array may change the learner's own, never the graph's.
+  const mine = (a, what) => {
+    for (const x of variables.values())
+      if (isArray(x) && x.d === a?.d) refuse(`${what} changes an array of your own: copy this one first`);
+  };
+  // Names for the parts of a value: `i, y`, `(a, b)`.
+  const bind = (targets, given) => {
+    targets = targets.filter((t) => t.name !== ",");
+    if (targets.length === 1 && targets[0].name === "VariableName") return own.set(said(targets[0]), given);
+    if (targets.length === 1 && targets[0].name === "TupleExpression")
+      return bind(children(targets[0]).slice(1, -1), given);
+    const parts = given?.indices ? pair(given) : nd.entries(given);
+    if (parts.length !== targets.length) refuse(`${targets.length} names for ${parts.length} values`);
+    targets.forEach((t, i) => (t.name === "MemberExpression" ? assign(t, parts[i], null) : bind([t], parts[i])));
+  };
+  const once = () => {
+    if (++loops > LOOPS) refuse(`loops run at most ${LOOPS} times here`);
+  };
+  // [expression, for, names, in, list, if, condition ...] as a list
+  const comprehend = (parts) => {
+    const out = [],
+      before = new Map(own);
+    const from = (k) => {
+      if (k >= parts.length) return void out.push(value(parts[0]));
+      if (parts[k].name === "if") return truth(value(parts[k + 1])) && from(k + 2);
+      const at = parts.findIndex((p, i) => i > k && p.name === "in");
+      for (const x of nd.entries(value(parts[at + 1]))) {
+        once();
+        bind(parts.slice(k + 1, at), x);
+        from(at + 2);
+      }
+    };
+    from(1);
+    own.clear();
+    for (const [name, x] of before) own.set(name, x);
+    return { tuple: out, list: true };
+  };
+  const sliced = (list, slice) => [...nd.take(nd.fromList([...list.keys()]), [{ slice }]).d].map((i) => list[i]);
+  const pair = (a) => [new nd.Nd(a.s, a.d), a.indices]; // torch's max(dim): (values, indices)
+  const truth = (x) => {
+    const a = asNd(x);
+    return a.d.length === 1 ? !!a.d[0] : refuse("a condition is one number, not an array: use where()");
   };
   const items = (node) => {
     // the parts between [ and ], slices among them
@@ -105,6 +166,11 @@ export function evaluate(text, variables, unknown = (name) => `there is no ${nam
         return said(node) === "True";
       case "None":
         return null;
+      case "String":
+        return said(node).replace(/^['"]+|['"]+$/g, "");
+      case "ArrayComprehensionExpression":
+      case "ComprehensionExpression":
+        return comprehend(c.slice(1, -1));
       case "VariableName": {
         const name = said(node);
         if (own.has(name)) return own.get(name);
@@ -127,12 +193,15 @@ export function evaluate(text, variables, unknown = (name) => `there is no ${nam
         const f =
           { "-": (v) => -v, "+": (v) => v, "~": (v) => +!v, not: (v) => +!v }[sign] ??
           refuse(`${sign} is not known here`);
-        return plain(x) ? f(+x) : map(asNd(x), f);
+        if (plain(x)) return f(+x);
+        const out = map(asNd(x), f);
+        out.mask = !!x.mask && sign === "~";
+        return out;
       }
       case "BinaryExpression":
         return operate(said(c[1]), value(c[0]), value(c[2]));
       case "ConditionalExpression":
-        return asNd(value(c[2])).d[0] ? value(c[0]) : value(c[4]);
+        return truth(value(c[2])) ? value(c[0]) : value(c[4]);
       case "CallExpression":
         return call(node);
       case "MemberExpression": {
@@ -141,8 +210,11 @@ export function evaluate(text, variables, unknown = (name) => `there is no ${nam
             at = items(node);
           if (base?.tuple) {
             const i = at[0];
+            if (i?.slice) return { ...base, tuple: sliced(base.tuple, i.slice) };
             return base.tuple.at(i) ?? refuse(`there is no [${i}] in ${said(c[0])}`);
           }
+          if (base?.indices && c[0].name === "CallExpression" && at.length === 1 && plain(at[0]))
+            return pair(base)[+at[0]] ?? refuse("max and min along a dim give values and indices, [0] and [1]");
           return nd.take(asNd(base), at);
         }
         const name = said(c[2]);
@@ -163,7 +235,10 @@ export function evaluate(text, variables, unknown = (name) => `there is no ${nam
           case "ndim":
             return a.s.length;
           case "values":
+          case "data":
             return a;
+          case "flat":
+            return nd.reshape(a, [-1]);
           case "indices":
             return a.indices ?? refuse("only max and min along a dim have .indices");
           case "dtype":
@@ -185,7 +260,12 @@ export function evaluate(text, variables, unknown = (name) => `there is no ${nam
       name = said(base);
     if (target.name !== "MemberExpression" || base.name !== "VariableName" || said(children(target)[1]) !== "[")
       refuse(`cannot assign to ${said(target)}`);
-    if (!own.has(name)) refuse(`${name} is the graph's own: copy it first, as in x = ${name}.copy()`);
+    if (!own.has(name))
+      refuse(
+        variables.has(name)
+          ? `${name} is the graph's own: copy it first, as in x = ${name}.copy()`
+          : `${name} is not there yet: make it first, as in ${name} = np.zeros_like(${name.slice(1) || "x"})`,
+      );
     nd.put(
       asNd(own.get(name)),
       items(target),
@@ -203,13 +283,31 @@ export function evaluate(text, variables, unknown = (name) => `there is no ${nam
       case "Body":
         c.slice(1).forEach(run);
         return;
-      case "ExpressionStatement":
-        result = { value: value(c[0]) };
+      case "ExpressionStatement": {
+        const found = c.length > 1 ? { tuple: c.filter((p) => p.name !== ",").map(value) } : value(c[0]);
+        if (found !== null) result = { value: found };
         return;
+      }
       case "AssignStatement": {
-        const given = value(c.at(-1));
-        for (let i = 0; i < c.length - 1; i += 2) assign(c[i], isArray(given) ? nd.copy(given) : given, null);
+        // a = b = x, and a, b = x, y
+        const groups = [[]];
+        for (const part of c)
+          if (part.name === "AssignOp") groups.push([]);
+          else if (part.name !== "TypeDef") groups.at(-1).push(part);
+        const last = groups.pop().filter((p) => p.name !== ","),
+          given = last.length > 1 ? { tuple: last.map(value) } : value(last[0]);
+        for (const [target, ...others] of groups)
+          if (others.length || target.name === "TupleExpression") bind([target, ...others], given);
+          else assign(target, isArray(given) ? nd.copy(given) : given, null);
         result = { name: said(c[0]).split("[")[0] };
+        return;
+      }
+      case "IfStatement": {
+        for (let i = 0; i < c.length; i++) {
+          if (/^(el)?if$/.test(c[i].name) && !truth(value(c[i + 1]))) continue;
+          const body = c.slice(i).find((p) => p.name === "Body");
+          if (/^(el)?if$|^else$/.test(c[i].name)) return run(body);
+        }
         return;
       }
       case "UpdateStatement":
@@ -217,28 +315,29 @@ export function evaluate(text, variables, unknown = (name) => `there is no ${nam
         result = { name: said(c[0]).split("[")[0] };
         return;
       case "ForStatement": {
-        const list = value(c[3]);
-        const all = list?.range ? nd.rangeList(list) : refuse("a loop here goes over range(...)");
-        for (const i of all) {
-          if (++loops > LOOPS) refuse(`loops run at most ${LOOPS} times here`);
-          own.set(said(c[1]), i);
+        const at = c.findIndex((p) => p.name === "in");
+        for (const x of nd.entries(value(c[at + 1]))) {
+          once();
+          bind(c.slice(1, at), x);
           run(c.at(-1));
         }
         return;
       }
       case "PassStatement":
         return;
+      case "ImportStatement":
+        if (/^(import|from)\s+(numpy|torch|math|minigrad)\b/.test(said(node))) return; // they are here as it is
+        return refuse(`${said(node).split("\n")[0]}: only formulas, assignments, if and for work here`);
+      case "ReturnStatement":
+        result = { value: value(c[1]) };
+        return;
       default:
-        refuse(`${said(node).slice(0, 30)}: only formulas, assignments and loops over range(...) work here`);
+        refuse(`${said(node).slice(0, 30)}: only formulas, assignments, if and for work here`);
     }
   };
   try {
     run(tree.topNode);
-    const found = !result
-      ? undefined
-      : "value" in result && result.value !== null
-        ? result.value
-        : own.get(own.has(answer) ? answer : result.name);
+    const found = result && "value" in result ? result.value : own.get(own.has(answer) ? answer : result?.name);
     return found === undefined ? refuse("this gives no value: end with the formula") : asNd(found);
   } catch (error) {
     if (error instanceof nd.Refused) throw error;

@@ -1,28 +1,38 @@
 // The quiz: gradients are hidden, and asked for one after another, by formula, by choice, or by shape alone.
-import { $, array, called, el, graph, listen, shape, state, tell } from "./data.js";
+import { $, called, el, graph, listen, shape, state, tell } from "./data.js";
+import { difference, hints, usable } from "./aid.js";
+import { answerOf } from "./detail.js";
 import { follow, svg } from "./graph.js";
 import { judge } from "./judge.js";
-import { colour } from "./heat.js";
-import { Refused } from "./nd.js";
 
 const MODES = { write: "write the formula", pick: "pick the formula", shape: "its shape (easy)" };
 const kept = new Map(); // a quiz for each graph, as it was left
 
+const cards = () =>
+  new Map(
+    graph().quiz.map((k) => [
+      k,
+      { solved: false, shown: false, hints: 0, tries: 0, text: "", points: 0, verdict: null },
+    ]),
+  );
 function begin() {
   if (!kept.has(state.g)) {
-    const cards = new Map(
-      graph().quiz.map((k) => [
-        k,
-        { solved: false, shown: false, hints: 0, tries: 0, text: "", points: 0, verdict: null },
-      ]),
-    );
+    const all = Object.fromEntries(Object.keys(MODES).map((mode) => [mode, cards()]));
     const quiz = {
-      cards,
       mode: "write",
       at: graph().quiz[0],
+      // its cards: those of the way of answering, for a shape is easier than a formula
+      get cards() {
+        return all[quiz.mode];
+      },
+      // whether its gradient is shown: it is found or given away, by formula
       open: (k) => {
-        const c = cards.get(k);
-        return c ? c.shown || (c.solved && quiz.mode !== "shape") : graph().byKey.get(k).kind === "output";
+        const mine = [all.write.get(k), all.pick.get(k)];
+        return mine[0] ? mine.some((c) => c.shown || c.solved) : graph().byKey.get(k).kind === "output";
+      },
+      restart: () => {
+        for (const mode in all) all[mode] = cards();
+        quiz.at = graph().quiz[0];
       },
     };
     kept.set(state.g, quiz);
@@ -49,21 +59,20 @@ const ask = (key) => {
   tell("quiz");
   follow(key);
 };
-export const next = () => {
+// The next question that is neither solved nor shown, if there is one.
+const rest = () => {
   const keys = graph().quiz,
     quiz = state.quiz,
     i = keys.indexOf(quiz.at);
-  const rest = [...keys.slice(i + 1), ...keys.slice(0, i)].find(
-    (k) => !quiz.cards.get(k).solved && !quiz.cards.get(k).shown,
-  );
-  if (rest) ask(rest);
+  return [...keys.slice(i + 1), ...keys.slice(0, i)].find((k) => !quiz.cards.get(k).solved && !quiz.cards.get(k).shown);
 };
 
 function settle(v, card, found) {
   card.tries++;
   if (found.right && !card.solved && !card.shown) {
+    const known = state.quiz.mode !== "shape" && state.quiz.open(v.k); // by another way of answering
     card.solved = true;
-    card.points = Math.max(1, 3 - card.hints - (card.tries - 1));
+    card.points = known ? 0 : Math.max(1, 3 - card.hints - (card.tries - 1));
   }
   card.verdict = found;
   tell("quiz");
@@ -71,14 +80,7 @@ function settle(v, card, found) {
 }
 function check(v, card, text) {
   card.text = text;
-  let found;
-  try {
-    found = judge(v, text);
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    found = { right: false, lines: [`${error.message}.`] };
-  }
-  settle(v, card, found);
+  settle(v, card, judge(v, text));
 }
 function checkShape(v, card, text) {
   card.text = text;
@@ -101,51 +103,25 @@ function choices(v, card) {
   const wrong = [];
   for (const text of v.wrong) {
     if (wrong.length === 3) break;
-    try {
-      if (!judge(v, text).right) wrong.push(text);
-    } catch {
-      wrong.push(text);
-    }
+    if (!judge(v, text).right) wrong.push(text);
   }
   const at = [...v.k].reduce((n, c) => (n * 31 + c.charCodeAt(0)) % 997, 7) % (wrong.length + 1);
   wrong.splice(at, 0, v.answer);
   return (card.choices = wrong);
 }
 
-function hints(v) {
-  const g = graph(),
-    uses = v.uses.map((u) => g.ops.get(u.op));
-  const list = [
-    `It is used in: ${v.lines.join("; ") || "ops without a name"}.`,
-    ...new Set(uses.map((op) => `The rule of ${op.name}: ${op.formula}`)),
-  ];
-  if (v.uses.length > 1) list.push(`It is used ${v.uses.length} times: what each use gives adds up.`);
-  for (const use of v.uses)
-    if (use.wide && shape(use.wide) !== shape(v.shape))
-      list.push(`It was broadcast from ${shape(v.shape)} to ${shape(use.wide)}: sum the gradient back.`);
-  return list;
-}
-
-function difference(v, answer) {
-  const E = array(v.grad),
-    columns = E.s.length < 2 ? E.d.length : E.s.at(-1),
-    rows = E.d.length / columns;
-  if (!answer || answer.d.length !== E.d.length || E.d.length < 2) return null;
-  const canvas = el("canvas", {
-    cls: "heat",
-    width: columns,
-    height: rows,
-    role: "img",
-    "aria-label": "Heat map of your answer less the gradient",
-  });
-  canvas.style.height = `${Math.max(14, Math.min(160, rows * 5))}px`;
-  const diff = E.d.map((x, i) => answer.d[i] - x),
-    top = diff.reduce((m, x) => (Number.isFinite(x) ? Math.max(m, Math.abs(x)) : m), 0);
-  const context = canvas.getContext("2d"),
-    image = context.createImageData(columns, rows);
-  diff.forEach((x, i) => image.data.set([...colour(x, top), 255], 4 * i));
-  context.putImageData(image, 0, 0);
-  return el("figure", {}, canvas, el("figcaption", { cls: "read" }, "your answer less the gradient"));
+function ending(quiz) {
+  const all = [...quiz.cards.values()],
+    again = () => {
+      quiz.restart();
+      ask(quiz.at);
+    };
+  return el(
+    "p",
+    { cls: "note", id: "quiz-end" },
+    `That was the last question: ${all.filter((c) => c.solved).length} of ${all.length} solved. `,
+    el("button", { type: "button", id: "quiz-again", onclick: again }, "Start again"),
+  );
 }
 
 function draw() {
@@ -164,7 +140,6 @@ function draw() {
       id: "quiz-mode",
       onchange: (e) => {
         quiz.mode = e.target.value;
-        card.verdict = null;
         tell("quiz");
         $("quiz-mode").focus();
       },
@@ -242,9 +217,16 @@ function draw() {
       card.text = area.value;
     });
     area.addEventListener("keydown", (e) => {
-      if (e.key === "Enter" && !e.shiftKey) {
-        e.preventDefault();
-        $("quiz-check").click();
+      if (e.key === "Escape") area.blur();
+      if (e.key !== "Enter" || e.shiftKey) return;
+      e.preventDefault();
+      const line = area.value.slice(0, area.selectionStart).split("\n").at(-1),
+        indent = /^\s*/.exec(line)[0] + (/:\s*$/.test(line) ? "  " : "");
+      // within a loop Enter begins the next line, as at Python's prompt; on an empty one it checks
+      if (easy || e.ctrlKey || e.metaKey || !indent || !line.trim()) $("quiz-check").click();
+      else {
+        area.setRangeText(`\n${indent}`, area.selectionStart, area.selectionEnd, "end");
+        card.text = area.value;
       }
     });
     out.push(area);
@@ -257,8 +239,9 @@ function draw() {
           el("code", {}, "(a * db).sum(0, keepdims=True)"),
           ", ",
           el("code", {}, "a.T @ db"),
-          "; Enter checks, Shift+Enter makes a line",
+          ". Enter checks, Shift+Enter begins a new line.",
         ),
+        usable(v),
       );
   }
   const go = el(
@@ -302,9 +285,14 @@ function draw() {
       go,
       hint,
       show,
-      el("button", { type: "button", id: "quiz-next", onclick: next }, "Next question"),
+      el(
+        "button",
+        { type: "button", id: "quiz-next", disabled: !rest(), onclick: () => rest() && ask(rest()) },
+        "Next question",
+      ),
     ),
   );
+  if (done && !rest()) out.push(ending(quiz));
   const verdict = el("div", { id: "quiz-verdict", "aria-live": "polite" });
   if (card.verdict)
     verdict.append(
@@ -336,7 +324,11 @@ function draw() {
       el(
         "div",
         { cls: "formula" },
-        easy ? shape(v.shape) : (v.answer ?? "no formula: the op is not one of the engine's"),
+        easy
+          ? shape(v.shape)
+          : v.answer
+            ? answerOf(v)
+            : "There is no formula here for one of the ops; an answer is judged by its numbers.",
       ),
     );
   $("side").setAttribute("aria-label", "Quiz");

@@ -17,12 +17,14 @@ const plan = () => {
       { kind: "done" },
     ];
     g.used = used;
+    g.place = new Map(g.order.map((op, i) => [op.k, i]));
   }
   return g.plan;
 };
 export const last = () => plan().length - 1;
 
 export function step(to) {
+  state.follow = true;
   state.step = Math.max(0, Math.min(last(), to));
   tell("step");
 }
@@ -52,13 +54,13 @@ function show() {
   for (let k = 1; k <= at; k++) {
     if (steps[k].kind === "forward") done.add(steps[k].op.out);
     if (steps[k].kind === "seed") for (const v of g.values) if (v.kind === "output") grads.set(v.k, 0);
-    if (steps[k].kind === "backward") for (const [v] of inputs(steps[k].op)) grads.set(v.k, (grads.get(v.k) ?? 0) + 1);
+    if (steps[k].kind === "backward") for (const { v } of gives(steps[k].op)) grads.set(v.k, (grads.get(v.k) ?? 0) + 1);
   }
   const whole = now.kind === "done",
     backward = now.kind === "backward",
     forward = now.kind === "forward";
   const into = new Map();
-  if (backward) for (const [v] of inputs(now.op)) into.set(v.k, (into.get(v.k) ?? 0) + 1);
+  if (backward) for (const { v } of gives(now.op)) into.set(v.k, (into.get(v.k) ?? 0) + 1);
   for (const node of one.querySelectorAll(".node")) {
     const k = node.dataset.k,
       v = g.byKey.get(k),
@@ -96,11 +98,20 @@ function show() {
   $("status").replaceChildren(...said(now, at, grads));
   if (now.op) follow(now.op.out);
 }
-const inputs = (op) =>
-  op.inputs
-    .map((_, i) => graph().used.get(`${op.k} ${i}`))
-    .filter(Boolean)
-    .map(({ v, use }) => [v, use]);
+// What an op gives its gradients to: {v, use, k}, k the how manieth use of v it is, as backward comes to it.
+const gives = (op) => op.inputs.map((_, i) => graph().used.get(`${op.k} ${i}`)).filter(Boolean);
+export const inputs = (op) => gives(op).map(({ v, use }) => ({ v, use, k: order(v).indexOf(use) + 1 }));
+function order(v) {
+  const place = graph().place;
+  return [...v.uses].sort((a, b) => place.get(b.op) - place.get(a.op) || a.i - b.i);
+}
+// {kind, op, at, of}: which step is shown, counted among its kind.
+export function current() {
+  const steps = plan(),
+    found = steps[state.step],
+    alike = steps.filter((s) => s.kind === found.kind);
+  return { ...found, at: alike.indexOf(found) + 1, of: alike.length };
+}
 
 function said(now, at, grads) {
   const g = graph(),
@@ -117,16 +128,19 @@ function said(now, at, grads) {
       ` ${shape(out.shape)}${out.value !== null && !out.shape.length ? ` = ${number(facts(out.value).mean)}` : ""}`,
     ];
   }
-  const first = plan().findIndex((s) => s.kind === "seed");
-  const parts = [`Backward ${at - first} of ${last() - first - 1}: `, code(now.op.formula || now.op.name), " "];
-  for (const [v, use] of inputs(now.op)) {
+  const first = plan().findIndex((s) => s.kind === "seed"),
+    found = inputs(now.op);
+  const parts = [`Backward ${at - first} of ${last() - first - 1}, through `, code(now.op.symbol), ": "];
+  found.forEach(({ v, use, k }, i) => {
     const n = v.uses.length,
-      k = grads.get(v.k);
+      summed = use.wide && shape(use.wide) !== shape(v.shape) ? `summed ${shape(use.wide)} → ${shape(v.shape)}` : "",
+      note = [n > 1 ? `use ${k} of ${n}${k > 1 ? ", it adds up" : ""}` : "", use.part ? "" : summed].filter(Boolean);
+    const said = state.quiz && !state.quiz.open(v.k) ? "?" : (use.part ?? "by the rule");
     parts.push(
-      ` d${v.var} ${n > 1 ? (k > 1 ? `+= (use ${k} of ${n}: it adds up)` : `(use 1 of ${n})`) : "is found"}${use.wide && shape(use.wide) !== shape(v.shape) ? `, summed ${shape(use.wide)} → ${shape(v.shape)}` : ""};`,
+      code(`d${v.var} ${k > 1 ? "+=" : "="} ${said}`),
+      `${note.length ? ` (${note.join("; ")})` : ""}${i < found.length - 1 ? ",  " : ""}`,
     );
-  }
-  parts[parts.length - 1] = parts.at(-1).replace(/;$/, ".");
+  });
   return parts;
 }
 

@@ -1,5 +1,5 @@
 // All values as a table that sorts by any column.
-import { $, called, el, facts, graph, listen, number, shape, state } from "./data.js";
+import { $, called, el, facts, graph, graphs, listen, number, shape, state } from "./data.js";
 import { badges } from "./detail.js";
 import { choose } from "./graph.js";
 import { size } from "./nd.js";
@@ -46,7 +46,7 @@ function draw() {
         "th",
         {
           scope: "col",
-          cls: c.num ? "num" : "",
+          cls: c.num ? `num ${id}` : "",
           "aria-sort": sorted === id ? (down ? "descending" : "ascending") : "none",
         },
         el(
@@ -55,8 +55,10 @@ function draw() {
             type: "button",
             id: `sort-${id}`,
             onclick: () => {
+              // first one way, then the other, then as backward's graph has them
+              const turned = sorted === id && down !== !!c.num;
               down = sorted === id ? !down : !!c.num;
-              sorted = id;
+              sorted = turned ? null : id;
               draw();
               $(`sort-${id}`).focus();
             },
@@ -73,7 +75,7 @@ function draw() {
       el("td", {}, el("button", { type: "button", onclick: () => choose(v.k) }, called(v))),
       el("td", { cls: "mono" }, v.by ? g.ops.get(v.by).symbol : v.kind),
       el("td", { cls: "mono" }, shape(v.shape)),
-      el("td", { cls: "num" }, number(COLUMNS.value.key(v))),
+      el("td", { cls: "num value" }, number(COLUMNS.value.key(v))),
       el("td", { cls: "num" }, number(norm(v))),
       ...(checked ? [el("td", {}, ...badges(v).flatMap((b) => [b, " "]))] : []),
     ),
@@ -82,7 +84,7 @@ function draw() {
     el(
       "table",
       {},
-      el("caption", {}, `${g.values.length} values of ${g.label}`),
+      el("caption", {}, graphs.length > 1 ? `${g.values.length} values of ${g.label}` : `${g.values.length} values`),
       el("thead", {}, head),
       el("tbody", {}, ...body),
     ),
