@@ -26,18 +26,22 @@ class LRScheduler:
     TypeError for what is not an Optimizer, KeyError to go on with groups that have no initial_lr.
     """
 
+    starting = False  # while the schedule is made: most keep the groups' present rates then
+
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
-                group["initial_lr"] = group["lr"]
+                group.setdefault("initial_lr", group["lr"])  # of the first schedule, where there are several
             elif "initial_lr" not in group:
                 raise KeyError(f"param 'initial_lr' is not specified in param_groups[{i}] when resuming an optimizer")
         self.optimizer = optimizer
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch + 1
+        self.starting = True
         self._set()
+        del self.starting
 
     def rate(self, i: int) -> float:
         """The rate of group i at last_epoch, from the group's present one."""
@@ -55,14 +59,15 @@ class LRScheduler:
         rates = [self.rate(i) for i in range(len(self.optimizer.param_groups))]
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
+        self._last_lr = rates
 
     def lr(self, i: int) -> float:
         """The present rate of group i."""
         return self.optimizer.param_groups[i]["lr"]
 
     def get_last_lr(self) -> list[float]:
-        """The present rates, one a group."""
-        return [group["lr"] for group in self.optimizer.param_groups]
+        """The rates that this schedule set last, one a group."""
+        return self._last_lr
 
     def state_dict(self) -> dict[str, Any]:
         """All that the schedule knows but the optimizer and its functions."""
@@ -108,7 +113,7 @@ class ExponentialLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def rate(self, i: int) -> float:
-        return self.lr(i) * self.gamma if self.last_epoch else self.lr(i)
+        return self.lr(i) if self.starting else self.lr(i) * self.gamma
 
 
 class LambdaLR(LRScheduler):
@@ -144,7 +149,7 @@ class CosineAnnealingLR(LRScheduler):
 
     def rate(self, i: int) -> float:
         t, n, low = self.last_epoch, self.T_max, self.eta_min
-        if not t:
+        if self.starting:
             return self.lr(i)
         if (t - 1 - n) % (2 * n) == 0:  # just past a minimum, where the ratio below is 0 / 0
             return self.lr(i) + (self.base_lrs[i] - low) * (1 - math.cos(math.pi / n)) / 2

@@ -150,6 +150,8 @@ def _fitting(name: str, value: Any, i: Any, p: Tensor) -> Any:
     """A copy of one entry of a parameter's state, in its dtype."""
     if not isinstance(value, (Tensor, np.ndarray)):
         return deepcopy(value)
+    if name == "step" and value.ndim == 0:  # torch counts in a Tensor
+        return int(value)
     array = np.array(value.array if isinstance(value, Tensor) else value, dtype=p.dtype)
     if array.shape != p.shape:
         raise ValueError(
