@@ -220,3 +220,8 @@ def _mismatch(op: type[ops.Op], arrays: list[Any], error: ValueError) -> Excepti
 
 
 Tensor._apply = staticmethod(apply)  # type: ignore[attr-defined]  # Op.apply finds it: a rule may call a rule
+
+# glibc gives freed memory back to the system, and every training step takes it again page by page: up to a quarter of
+# its time. Once a block of up to 32 MB was freed, it keeps twice as much instead (mallopt(3), M_MMAP_THRESHOLD). Nobody
+# writes to this block, so it costs no memory itself.
+np.empty(30 * 2**20, np.uint8)
