@@ -193,13 +193,13 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
 
 
 def gelu(input: Any, approximate: str = "none") -> Tensor:
-    """y = x * (the normal distribution's share below x); approximate="tanh": GPT-2's formula. See minigrad.ops.Gelu.
+    """y = x * (the normal distribution's share below x); approximate="tanh": GPT-2's formula. See minigrad.ops.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.gelu.html
     """
     if approximate not in ("none", "tanh"):
         raise RuntimeError(f"approximate argument must be either none or tanh, got {approximate!r}")
-    return apply(ops.Gelu, _floats(input, "gelu"), tanh=approximate == "tanh")
+    return apply(ops.GeluTanh if approximate == "tanh" else ops.Gelu, _floats(input, "gelu"))
 
 
 def _floats(input: Any, name: str) -> Tensor:

@@ -78,7 +78,7 @@ ELEMENTWISE = [
     Row("erf, far", "Erf", ANY, lambda m, x: m.erf(x * 3)),
     # At inf torch's float32 vector code says nan and its scalar code inf: no row of 5, so test_special_values leaves it out.
     Row("gelu", "Gelu", each((), (1,), (6,), (2, 3, 4), (0,)), lambda m, x: layers(m).gelu(x)),
-    Row("gelu tanh", "Gelu", ANY, lambda m, x: layers(m).gelu(x, approximate="tanh"), "normal", 16),
+    Row("gelu tanh", "GeluTanh", ANY, lambda m, x: layers(m).gelu(x, approximate="tanh"), "normal", 16),
     Row("softplus", "Softplus", ANY, lambda m, x: layers(m).softplus(x)),
     Row("softplus beta, threshold", "Softplus", ANY, lambda m, x: layers(m).softplus(x * 3, beta=2, threshold=4)),
     Row("elu", "Elu", ANY, lambda m, x: layers(m).elu(x)),
