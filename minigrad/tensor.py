@@ -221,6 +221,8 @@ class Tensor(Vocabulary):
         return self._shared()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if self.requires_grad:
+            raise RuntimeError("this Tensor requires grad, a numpy array would drop its graph: use .detach()")
         return np.array(self._shared(), dtype=dtype, copy=copy)
 
     def item(self) -> Any:

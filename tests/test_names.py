@@ -324,11 +324,54 @@ def test_matplotlib_takes_tensors() -> None:
     plt.close(figure)
 
 
-def test_pandas_takes_tensors() -> None:
+@BOTH
+def test_pandas_takes_tensors(m: Any) -> None:
     pandas = pytest.importorskip("pandas", reason="pandas is not installed: Tensors in a DataFrame are not tried")
-    frame = pandas.DataFrame({"x": mg.arange(3).numpy(), "y": mg.ones(3)})
-    assert frame["y"].sum() == 3
-    assert pandas.DataFrame(np.asarray(mg.ones(2, 3))).shape == (2, 3) and pandas.Series(mg.ones(4)).mean() == 1
+    frame = pandas.DataFrame({"x": m.arange(3).numpy(), "y": m.ones(3), "n": m.arange(3), "b": m.arange(3) > 0})
+    assert frame.dtypes.astype(str).to_dict() == {"x": "int64", "y": "float32", "n": "int64", "b": "bool"}
+    assert frame["y"].sum() == 3 and frame["n"].tolist() == [0, 1, 2] and frame["b"].tolist() == [False, True, True]
+    assert pandas.DataFrame(m.ones(2, 3, dtype=m.float64)).values.tolist() == [[1, 1, 1], [1, 1, 1]]
+    assert pandas.Series(m.ones(4)).mean() == 1 and frame["x"].iloc[m.tensor([0, 2])].tolist() == [0, 2]
+    x = m.ones(3)
+    series = pandas.Series(x)
+    series.iloc[0] = 7
+    assert x.tolist() == [7, 1, 1]  # the memory is shared
+    back = m.tensor(frame[["x", "y"]].to_numpy())
+    assert back.dtype == m.float64 and tuple(back.shape) == (3, 2)
+    # What requires grad would lose its graph: both refuse, and say what to do.
+    for made in (lambda x: pandas.DataFrame({"y": x}), lambda x: pandas.DataFrame(x[None]), pandas.Series):
+        with pytest.raises(RuntimeError, match="detach"):
+            made(m.ones(3, requires_grad=True))
+        with pytest.raises(RuntimeError, match="detach"):
+            made(m.ones(3, requires_grad=True) * 2)
+    assert pandas.Series(m.ones(3, requires_grad=True).detach()).sum() == 3
+
+
+def test_a_column_from_a_tensor() -> None:
+    """In minigrad alone: torch's __array__ does not take numpy 2's copy, which pandas warns of."""
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed: Tensors in a DataFrame are not tried")
+    frame = pandas.DataFrame({"x": [1.0, 2.0, 3.0]})
+    frame["y"] = mg.arange(3.0)
+    assert (frame["x"] + mg.ones(3)).tolist() == [2, 3, 4] and frame["y"].tolist() == [0, 1, 2]
+    with pytest.raises(RuntimeError, match="detach"):
+        frame["z"] = mg.ones(3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="detach"):
+        frame["x"] + mg.ones(3, requires_grad=True)
+    assert list(frame.columns) == ["x", "y"]
+    assert mg.tensor(frame).tolist() == [[1, 0], [2, 1], [3, 2]]
+
+
+@BOTH
+def test_matplotlib_refuses_what_requires_grad(m: Any) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots()
+    with pytest.raises(RuntimeError, match="detach"):
+        axes.plot(m.ones(3, requires_grad=True))
+    plt.close(figure)
 
 
 def test_scikit_learn_takes_tensors() -> None:

@@ -271,7 +271,7 @@ def test_asking_about_a_tensor() -> None:
 
 
 def test_asarray() -> None:
-    x = leaf()
+    x = leaf().detach()
     array = np.asarray(x)
     assert type(array) is np.ndarray and array.dtype == np.float64
     np.testing.assert_array_equal(array, X)

@@ -103,10 +103,15 @@ def test_numpy_and_back(m):
     assert t.detach().numpy().shape == (2, 3)
 
 
-def test_asarray_gives_the_array():
-    t = mg.ones(2, 3, requires_grad=True)
+def test_asarray_gives_the_array_unless_that_would_drop_a_graph():
+    t = mg.ones(2, 3)
     assert type(np.asarray(t)) is np.ndarray and np.asarray(t, dtype=np.float64).dtype == np.float64
     assert np.asarray(t) is t.array and np.asarray(mg.tensor(2.0) * 3).shape == ()
+    x = mg.ones(2, requires_grad=True)  # refused in torch too
+    for call in (np.asarray, np.array, lambda x: np.asarray(x * 2), lambda x: np.array([x, x])):
+        with pytest.raises(RuntimeError, match="detach"):
+            call(x)
+    assert np.asarray(x.detach()).tolist() == [1, 1]
 
 
 @BOTH

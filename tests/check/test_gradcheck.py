@@ -2,7 +2,6 @@
 
 import inspect
 
-import numpy as np
 import pytest
 import torch
 
@@ -37,7 +36,8 @@ class WrongSecond(mg.Op):
         return x * x * x
 
     def dx(dy, x):
-        return np.asarray(3 * x * x) * dy
+        x = x.detach() if isinstance(x, mg.Tensor) else x
+        return 3 * x * x * dy
 
 
 def doubles(*shape):
