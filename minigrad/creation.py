@@ -201,11 +201,13 @@ def randint(
     elif high is None:
         low, high = 0, low
     if type(size) is not tuple or len(size) != 1 or type(size[0]) is not int:
+        if not hasattr(size, "__iter__"):
+            raise TypeError(f"randint takes a size such as (3,), got {size!r}")
         size = _shape((size,))
-    array = _generator(generator).randint(low, high, size)
-    if dtype is None and not requires_grad and device is None:
-        return wrap(array)
-    return _made(array if dtype is None else array.astype(dtypes.check(dtype)), requires_grad, device)
+    if dtype is None:
+        array = _generator(generator).randint(low, high, size)
+        return wrap(array) if not requires_grad and device is None else _made(array, requires_grad, device)
+    return _made(_generator(generator).randint(low, high, size, dtypes.check(dtype)), requires_grad, device)
 
 
 def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Tensor:
@@ -228,4 +230,9 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any 
         size = np.broadcast_shapes(getattr(mean, "shape", ()), getattr(std, "shape", ()))
     elif not isinstance(mean, Tensor) and not isinstance(std, Tensor):
         return wrap(_generator(generator).normal(_shape((size,)), _float(dtype), mean, std))  # one rounding, as torch
+    for what, x in (("mean", mean), ("std", std)):
+        if isinstance(x, Tensor) and x.dtype.kind != "f":
+            raise NotImplementedError(f"normal is for floats, not implemented for a {what} of {x.dtype}")
+    if np.any(np.less(std.array if isinstance(std, Tensor) else std, 0)):
+        raise RuntimeError(f"normal expects all elements of std >= 0.0, got {std}")
     return randn(size, generator=generator, dtype=dtype) * std + mean

@@ -19,13 +19,26 @@ def _float(x: Tensor, name: str) -> np.dtype:
 
 
 def _put(x: Tensor, how: str, draw: Any) -> Tensor:
-    return update(x, how, lambda _: wrap(np.asarray(draw(x.array.shape, x.dtype))))
+    return update(x, how, lambda _: wrap(np.asarray(drawn(x.array, lambda shape, _: draw(shape, x.dtype)))))
+
+
+def drawn(array: Any, draw: Any) -> Any:
+    """What draw(shape, order) gives, as torch lays it into this array: as its memory lies, not as its indices run.
+
+    order: the array's dimensions, that of the longest steps first; shape: their sizes, in which the draws are made.
+    """
+    order = tuple(range(array.ndim))
+    if array.flags.c_contiguous:
+        return draw(array.shape, order)
+    order = tuple(sorted(order, key=lambda d: -array.strides[d]))
+    return draw(tuple([array.shape[d] for d in order]), order).transpose(np.argsort(order))
 
 
 def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Tensor:
     """Overwrite with normal numbers of this mean and standard deviation. Source: torch.Tensor.normal_."""
     g, _ = creation._generator(generator), _float(self, "normal_")
-    return _put(self, "normal_", lambda shape, dtype: g.normal(shape, dtype, mean, std))
+    whole = self.array.flags.c_contiguous
+    return _put(self, "normal_", lambda shape, dtype: g.normal(shape, dtype, mean, std, contiguous=whole))
 
 
 def uniform_(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Any = None) -> Tensor:
@@ -43,8 +56,11 @@ def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Any = None) -> 
 def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
     """Overwrite with 1 with probability p (a number, or a Tensor of this shape), else 0. Source: Tensor.bernoulli_."""
     g = creation._generator(generator)
-    chance = np.broadcast_to(p.array, self.array.shape) if isinstance(p, Tensor) else p
-    return _put(self, "bernoulli_", lambda shape, dtype: g.bernoulli(chance, shape, dtype))
+    if not isinstance(p, Tensor):
+        return _put(self, "bernoulli_", lambda shape, dtype: g.bernoulli(p, shape, dtype))
+    chance = np.broadcast_to(p.array, self.array.shape)
+    fill = drawn(self.array, lambda shape, order: g.bernoulli(chance.transpose(order), shape, self.dtype))
+    return update(self, "bernoulli_", lambda _: wrap(fill))
 
 
 def random_(self: Tensor, low: int = 0, high: int | None = None, *, generator: Any = None) -> Tensor:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minigrad.rounding import affine, box_muller, fma, libm
+from minigrad.ties import top
 
 Shape = int | Sequence[int]
 
@@ -200,9 +201,9 @@ class Generator:
             raise ValueError(f"randint expects low and high in int64, got low={low}, high={high}")
         if low >= high:
             raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got {low} >= {high}")
-        if dtype != np.int64 and dtype.kind in "iu":
-            bound = np.iinfo(dtype)
-            if low < bound.min or high - 1 > bound.max:
+        if dtype != np.int64 and dtype.kind in "iub":
+            least, most = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+            if low < least or high - 1 > most:
                 raise RuntimeError(f"randint: [{low}, {high}) is out of bounds for {dtype}")
         n = math.prod(shape)
         if high - low < 2**28:
@@ -230,19 +231,20 @@ class Generator:
         return np.array(x, np.int64)
 
     def normal(
-        self, shape: Shape, dtype: DTypeLike = np.float32, mean: float = 0.0, std: float = 1.0
-    ) -> NDArray[Any]:
+        self, shape: Shape, dtype: DTypeLike = np.float32, mean: float = 0.0, std: float = 1.0,
+        *, contiguous: bool = True,
+    ) -> NDArray[Any]:  # fmt: skip
         """Normal numbers of `shape`, by Box and Muller (1958), in one of torch's two ways.
 
         16 and more: a uniform each, which make normals 16 by 16; if the size is no multiple of 16, the last
-        16 are drawn anew. Fewer: pairs of float64 uniforms, the second normal of a pair kept for the next
-        such call, whatever its dtype. RuntimeError for std < 0.
+        16 are drawn anew. Fewer, or for memory that is not contiguous: pairs of float64 uniforms, the second
+        normal of a pair kept for the next such call, whatever its dtype. RuntimeError for std < 0.
         """
         shape, dtype = _shape(shape), _real("normal", dtype)
         if not std >= 0:
             raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
         n = math.prod(shape)
-        if n < 16:
+        if n < 16 or not contiguous:
             x = affine(self._normal_pairs(n), std, mean).astype(dtype)
         else:
             x = self._uniform(n, dtype)
@@ -303,8 +305,8 @@ class Generator:
         """Categories drawn with weights probs (k,) or (rows, k): int64 (num_samples,) or (rows, num_samples).
 
         The weights need not sum to 1. Without replacement, or for one sample: the largest of probs / q, with
-        q exponential. With it: a float64 uniform looked up in the running sum of the weights. Equal quotients
-        (all are 0 once the positive weights are used up) come by index, in torch as its sort leaves them.
+        q exponential; among equal quotients (all are 0 once the positive weights are used up) torch's choice.
+        With it: a float64 uniform looked up in the running sum of the weights.
         RuntimeError for weights that are negative, infinite, nan or sum to 0, and for too many or too few
         samples.
         """
@@ -334,7 +336,7 @@ class Generator:
             if num_samples == 1:
                 race.argmax(axis=1, keepdims=True, out=out)
             else:
-                out[:] = np.argsort(-race, axis=1, kind="stable")[:, :num_samples]
+                out[:] = top(race, num_samples)
         else:
             u = self._uniform(out.size, np.dtype(np.float64)).reshape(out.shape)
             below = np.cumsum(rows, axis=1, dtype=dtype)

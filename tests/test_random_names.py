@@ -10,15 +10,26 @@ import minigrad as mg
 
 SIZES = [0, 1, 15, 16, 17, 31, 100]
 # What libm or a fused multiply-add may round otherwise on another processor.
-ROUNDED = {"randn", "normal", "normal_", "normal of tensors", "exponential_", "uniform_", "kaiming_normal_"}
+ROUNDED = {"across", "randn", "normal", "normal_", "normal of tensors", "exponential_", "uniform_", "kaiming_normal_"}
+
+
+def across(base: Any, how: str, **g: Any) -> Any:
+    """A view whose indices do not run as its memory does, filled: the draws go as the memory does."""
+    fill, dims = how.split()
+    getattr(base.permute(*map(int, dims))[:, ::2], fill)(**g)
+    return base
 
 
 def some_call(rng: np.random.Generator) -> tuple[str, Any]:
     """One call, written for either library m, with or without a generator g."""
     n, dtype = int(rng.choice(SIZES)), str(rng.choice(["float32", "float64"]))
+    fill = rng.choice(["normal_", "uniform_", "exponential_", "bernoulli_", "random_"])
+    how = f"{fill} {rng.choice(['012', '120', '201', '102'])}"
     k, high, mean, std = int(rng.integers(1, 9)), int(rng.integers(1, 10**6)), float(rng.normal()), float(rng.random())
     weights = (rng.random((2, 8)) + 1e-3).astype(dtype)
     replacement = bool(rng.random() < 0.5)
+    sparse = weights * (rng.random((2, 8)) < 0.4)
+    sparse[:, -1] = 1
     calls = {
         "randint": lambda m, g: m.randint(0, high, (n,), **g),
         "randint high alone": lambda m, g: m.randint(high, (2, 3), **g),
@@ -27,6 +38,7 @@ def some_call(rng: np.random.Generator) -> tuple[str, Any]:
         "randn": lambda m, g: m.randn((n, 2), dtype=getattr(m, dtype), **g),
         "randperm": lambda m, g: m.randperm(n, **g),
         "multinomial": lambda m, g: m.multinomial(m.tensor(weights), k, replacement, **g),
+        "multinomial of zeros": lambda m, g: m.multinomial(m.tensor(sparse), k, replacement, **g),
         "multinomial method": lambda m, g: m.tensor(weights[0]).multinomial(num_samples=1, **g),
         "normal": lambda m, g: m.normal(mean, std, size=(n,), **g),
         "normal of tensors": lambda m, g: m.normal(m.tensor([1.0, 2.0, 3.0]), m.tensor([0.1, 0.2, 0.3]), **g),
@@ -34,9 +46,12 @@ def some_call(rng: np.random.Generator) -> tuple[str, Any]:
         "uniform_": lambda m, g: m.empty(n).uniform_(mean, mean + std, **g),
         "exponential_": lambda m, g: m.empty(n).exponential_(std + 0.1, **g),
         "bernoulli_": lambda m, g: m.empty(n).bernoulli_(0.3, **g),
+        "bernoulli_ of a Tensor": lambda m, g: m.zeros(6, 4).T.bernoulli_(m.arange(6.0) / 6, **g).contiguous(),
         "random_": lambda m, g: m.empty(n, dtype=getattr(m, dtype)).random_(**g),
         "random_ int64": lambda m, g: m.empty(n, dtype=m.int64).random_(**g),
         "random_ bounds": lambda m, g: m.empty(n, dtype=m.int32).random_(-5, high, **g),
+        "across": lambda m, g: across(m.zeros(4, n, 2, dtype=getattr(m, dtype)), how, **g),
+        "init across": lambda m, g: m.nn.init.uniform_(m.zeros(4, 9).T, **g).contiguous(),
         "kaiming_normal_": lambda m, g: m.nn.init.kaiming_normal_(m.empty(4, 9), nonlinearity="relu", **g),
     }
     name = str(rng.choice(list(calls)))

@@ -13,6 +13,7 @@ import numpy as np
 from .. import dtypes, ops, rounding
 from ..record import apply
 from ..tensor import Tensor, wrap
+from ..ties import top
 from . import results
 from .elementwise import as_tensor
 from .reduce import flag, need_numbers, need_some, one_dim
@@ -54,6 +55,7 @@ def topk(
 ) -> Any:
     """(values, indices): the k largest (or smallest) along dim (the last), in order. nan is the largest.
 
+    Equal elements stand as torch leaves them: see minigrad.ties.
     RuntimeError for k outside 0 .. n and for bools. Source: torch.topk.
     """
     x = as_tensor(input, "topk")
@@ -66,7 +68,9 @@ def topk(
         raise RuntimeError(f"topk: selected index k out of range: k={k}, dimension {at} has {n} elements")
     if not x.ndim:
         return results.topk(x.clone(), Tensor(0)) if k else results.topk(x.reshape(1)[:0], Tensor([], dtypes.int64))
-    indices = np.ascontiguousarray(_order(x, at, largest)[(slice(None),) * at + (slice(0, k),)])
+    rows = np.moveaxis(x.array, at, -1)
+    places = top(rows.reshape(math.prod(rows.shape[:-1]), n), k, largest).reshape(*rows.shape[:-1], k)
+    indices = np.ascontiguousarray(np.moveaxis(places, -1, at))
     return results.topk(_chosen(x, indices, at), wrap(indices))
 
 

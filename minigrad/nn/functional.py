@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import functions as _f, ops, random as _random
+from ..filling import drawn
 from ..functions import (
     flatten as flatten,
     log_softmax as log_softmax,
@@ -185,7 +186,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
         return x
     if p == 1:
         return x * 0.0
-    kept = _random.default_generator.bernoulli(1 - p, x.shape, x.dtype)
+    kept = drawn(x.array, lambda shape, _: _random.default_generator.bernoulli(1 - p, shape, x.dtype))
     return x * wrap(kept / x.dtype.type(1 - p))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import random as _random
+from ..filling import drawn
 from ..inplace import write
 from ..tensor import Tensor
 
@@ -39,15 +40,15 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
     """Fill with values uniform on [a, b), any shape, float32 or float64."""
-    draw = _of(generator).uniform(a, b, tensor.shape, _float(tensor))
-    write(tensor, draw, "uniform_")
+    g, dtype = _of(generator), _float(tensor)
+    write(tensor, drawn(tensor.array, lambda shape, _: g.uniform(a, b, shape, dtype)), "uniform_")
     return tensor
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
     """Fill with normal values of this mean and standard deviation."""
-    draw = _of(generator).normal(tensor.shape, _float(tensor), mean, std)
-    write(tensor, draw, "normal_")
+    g, dtype, whole = _of(generator), _float(tensor), tensor.array.flags.c_contiguous
+    write(tensor, drawn(tensor.array, lambda shape, _: g.normal(shape, dtype, mean, std, contiguous=whole)), "normal_")
     return tensor
 
 

@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from .op import Op
+from .shape import in_order
 
 
 class Slice(Op):
@@ -43,7 +44,7 @@ class Index(Op):
     symbol = "[]"
 
     def forward(x, *, index):
-        return x[index]
+        return in_order(x[index])  # numpy lays x[:, [0, 1]] with its dimensions exchanged, and view() would be refused
 
     def dx(dy, x_shape, index):
         return ScatterIndex.apply(dy, index=index, shape=x_shape)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .op import Op
+from .shape import in_order
 
 
 class MatMul(Op):
@@ -47,7 +48,7 @@ class Einsum(Op):
 
     def forward(*xs, equation):
         with np.errstate(all="ignore"):  # numpy multiplies in a module of its own, where nan would warn
-            return np.einsum(equation, *xs, optimize=len(xs) > 1)
+            return np.einsum(equation, *xs) if len(xs) == 1 else in_order(np.einsum(equation, *xs, optimize=True))
 
     def backward(dy, xs, equation):
         left, out = equation.split("->")

@@ -128,6 +128,11 @@ class Triu(Op):
         return np.triu(dy, diagonal)
 
 
+def in_order(x):
+    """x with its memory in the order of its dimensions, as torch makes the results of these ops."""
+    return x if x.flags.c_contiguous else np.ascontiguousarray(x)
+
+
 class Cat(Op):
     """y = the xs one after another along a dimension,  dx_i = the part of dy that is x_i's"""
 
@@ -135,7 +140,7 @@ class Cat(Op):
 
     def forward(*xs, dim):
         used = [x for x in xs if x.shape != (0,)]  # torch lets an empty 1-d tensor stand beside any other
-        return np.concatenate(used or xs, axis=dim)
+        return in_order(np.concatenate(used or xs, axis=dim))
 
     def backward(dy, xs_shape, dim):
         gradients, start, whole = [], 0, (slice(None),) * dim
@@ -154,7 +159,7 @@ class Stack(Op):
     promote = "types"
 
     def forward(*xs, dim):
-        return np.stack(xs, axis=dim)
+        return in_order(np.stack(xs, axis=dim))
 
     def backward(dy, xs_shape, dim):
         whole = (slice(None),) * dim

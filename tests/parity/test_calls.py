@@ -176,6 +176,22 @@ x[[0, 1]]
 x[:, [[0, 1], [1, 0]]]
 x[[None, 0]]
 x[0.0:1]
+# in order of memory
+x[:, [0, 1]].view(-1)
+x[None][:, :, [0, 2]].view(-1)
+torch.cat([x.T, x.T], 1).view(-1)
+torch.stack([x.T, x.T]).view(-1)
+torch.einsum('abc,abd->acd', x[None], x[None]).view(-1)
+torch.einsum('ij->ji', x).view(-1)
+# by chance
+torch.randint(0, 10, 3)
+torch.randint(0, 10)
+torch.randint(0, 1000, (3,), dtype=torch.uint8)
+torch.randint(0, 3, (3,), dtype=torch.bool)
+torch.randint(0, 2, (3,), dtype=torch.bool)
+torch.normal(i, 1.0)
+torch.normal(0.0, x)
+torch.multinomial(t([1.0, 0.0, 0.0, 2.0]), 4)
 # counts
 torch.histogram(x, density=True)
 torch.histogram(x, 0)
