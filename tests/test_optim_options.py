@@ -135,7 +135,10 @@ def test_the_state_goes_over_to_torch_and_back(name, options):
         moved = [other.tensor(p.detach().numpy().copy(), requires_grad=True) for p in params]
         state = optimizer.state_dict()
         state["state"] = {
-            i: {k: other.tensor(v.numpy().copy(), dtype=other.float64) if hasattr(v, "numpy") else v for k, v in s.items()}
+            i: {
+                k: other.tensor(v.numpy().copy(), dtype=other.float64) if hasattr(v, "numpy") else v
+                for k, v in s.items()
+            }
             for i, s in state["state"].items()
         }
         going_on = getattr(other.optim, name)(moved, lr=9.0)
