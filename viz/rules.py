@@ -117,7 +117,8 @@ def _matmul(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> Text:
         # (..., n, m) @ (m,): dz is (..., n), its m is missing; (n,) @ (..., n, m): dz is (..., m), its n is
         vector_is_right = (len(its) == 1) == (i == 0)
         wide = Text(f"np.expand_dims({dz.text}, {-1 if vector_is_right else -2})")
-        found = times(Text(other), wide)
+        column = len(its) == 1 and i == 1
+        found = times(Text(f"np.expand_dims({other}, -1)" if column else other), wide)
         axes = tuple(d for d in range(len(its)) if d != len(its) - (1 if i else 2))
         return found if len(its) == 1 else Text(f"({found.text}).sum({axes})")
     if len(its) == 1:

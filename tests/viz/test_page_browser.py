@@ -328,5 +328,10 @@ def test_a_large_graph_opens_and_steps(look: Callable[..., Any], tmp_path: Path)
     tab.click("#first")
     tab.click("#next")
     assert "Forward 1 of 1200" in tab.inner_text("#status")
+    shown = "all => all.filter(n => getComputedStyle(n.querySelector('.box')).display !== 'none').length"
+    assert 3 <= tab.eval_on_selector_all(".node", shown) < 60  # what is in sight
+    assert tab.eval_on_selector_all('.node[tabindex="0"]', shown) == 1  # and what Tab comes to
+    tab.click("#zoom-fit")
+    assert tab.eval_on_selector_all(".node", shown) == 1201
     tab.click("#tab-table")
     assert tab.eval_on_selector_all("#view-table tbody tr", "all => all.length") == 1201

@@ -40,29 +40,34 @@ export function facts(i) {
   if (!a) return null;
   if (a.part) return a.part;
   if (!stats.has(i)) {
+    const finite = a.d.filter(Number.isFinite),
+      n = finite.length;
     let min = Infinity,
       max = -Infinity,
-      sum = 0,
-      sq = 0,
-      zeros = 0,
-      odd = 0,
-      n = 0;
-    for (const x of a.d) {
-      if (!Number.isFinite(x)) {
-        odd++;
-        continue;
-      }
-      n++;
-      sum += x;
-      sq += x * x;
+      zeros = 0;
+    for (const x of finite) {
       if (x < min) min = x;
       if (x > max) max = x;
       if (x === 0) zeros++;
     }
-    const mean = n ? sum / n : 0;
-    let dev = 0;
-    for (const x of a.d) if (Number.isFinite(x)) dev += (x - mean) ** 2;
-    stats.set(i, { min, max, mean, std: Math.sqrt(n ? dev / n : 0), norm: Math.sqrt(sq), zeros, odd });
+    // squares of very large and very small numbers would be inf and 0
+    const most = Math.max(-min, max),
+      unit = most > 1e150 || most < 1e-150 ? most || 1 : 1;
+    let sum = 0,
+      sq = 0,
+      dev = 0;
+    for (const x of finite) {
+      sum += x / unit;
+      sq += (x / unit) ** 2;
+    }
+    for (const x of finite) dev += (x / unit - sum / n) ** 2;
+    const odd = a.d.length - n;
+    stats.set(
+      i,
+      n
+        ? { min, max, mean: (sum / n) * unit, std: Math.sqrt(dev / n) * unit, norm: Math.sqrt(sq) * unit, zeros, odd }
+        : { min: null, max: null, mean: null, std: null, norm: odd ? null : 0, zeros, odd },
+    );
   }
   return stats.get(i);
 }

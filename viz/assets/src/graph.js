@@ -1,15 +1,15 @@
 // The drawn graph: pan and zoom, the numbers in its boxes, choosing a box by pointer or arrow keys.
 import { select } from "d3-selection";
 import { zoom, zoomIdentity } from "d3-zoom";
-import { $, array, el, graph, graphs, listen, number, state, tell } from "./data.js";
+import { $, array, el, graph, listen, number, state, tell } from "./data.js";
 import { spark } from "./heat.js";
+import { narrow } from "./sight.js";
 
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
 export const svgs = [...document.querySelectorAll("svg.graph")];
 export const svg = () => svgs[graph().drawing];
 // By key, and where each stands: asking the browser for it in a loop would lay a large graph out again and again.
 const nodes = new Map();
-const standing = () => {
+export const standing = () => {
   const one = svg();
   if (!nodes.has(one)) {
     const all = new Map();
@@ -31,7 +31,11 @@ for (const one of svgs) {
   const z = zoom()
     .scaleExtent([0.05, 4])
     .clickDistance(4)
-    .on("zoom", ({ transform }) => inner.attr("transform", transform));
+    .extent(() => [[0, 0], room()])
+    .on("zoom", ({ transform }) => {
+      inner.attr("transform", transform);
+      if (one === svg()) narrow(one, standing(), transform, ...room());
+    });
   zooms.set(one, z);
   select(one).call(z).on("dblclick.zoom", null);
   one.removeAttribute("viewBox");
@@ -41,11 +45,22 @@ for (const one of svgs) {
   });
 }
 const go = (transform) => zooms.get(svg()).transform(select(svg()), transform);
-const room = () => {
+// The size of the place for the graph: asked for when it changes, since asking lays all out.
+let wide = 0,
+  high = 0;
+const measure = () => {
   const r = $("canvas").getBoundingClientRect();
-  return [r.width || 600, r.height || 400];
+  [wide, high] = [r.width, r.height];
 };
-const total = () => svg().dataset.box.split(" ").map(Number);
+new ResizeObserver(() => {
+  measure();
+  if (wide && svg().__zoom) narrow(svg(), standing(), svg().__zoom, wide, high);
+}).observe($("canvas"));
+export const room = () => {
+  if (!wide) measure();
+  return [wide || 600, high || 400];
+};
+export const total = () => svg().dataset.box.split(" ").map(Number);
 
 export function fit() {
   const [w, h] = room(),
@@ -53,19 +68,19 @@ export function fit() {
     k = Math.min(w / W, h / H, 1.4);
   go(zoomIdentity.translate((w - W * k) / 2, (h - H * k) / 2).scale(k));
 }
+const outputOf = () => graph().values.find((v) => v.kind === "output") ?? graph().values.at(-1);
 // At first as wide as there is room for, from where the output stands.
 export function start() {
   const [w, h] = room(),
     [W, H] = total(),
     all = Math.min(w / W, h / H),
     k = Math.min(1.15, Math.max(all, Math.min(w / W, 1), 0.7));
-  const out = graph().values.find((v) => v.kind === "output") ?? graph().values.at(-1),
-    [x, y] = centre(out.k);
+  const [x, y] = centre(outputOf().k);
   const low = h - 44,
     top = H * k <= low ? (low - H * k) / 2 : Math.min(0, Math.max(low - H * k, h / 2 - y * k)); // the legend stands below
   go(zoomIdentity.translate(W * k <= w ? (w - W * k) / 2 : w / 2 - x * k, top).scale(k));
 }
-const centre = (key) => {
+export const centre = (key) => {
   const { x, y } = standing().get(key);
   return [x, y];
 };
@@ -79,16 +94,18 @@ export function pan(dx, dy) {
 export function follow(key) {
   const node = nodeOf(key);
   if (!node || state.view !== "graph") return;
-  const r = node.getBoundingClientRect(),
-    c = $("canvas").getBoundingClientRect(),
-    k = svg().__zoom.k;
-  if (k < 0.4) {
-    const [x, y] = centre(key);
-    return go(zoomIdentity.translate(c.width / 2 - x * 0.8, c.height / 2 - y * 0.8).scale(0.8));
-  }
-  const edge = Math.min(50, c.width / 8, c.height / 8);
-  const dx = Math.max(0, c.left + edge - r.left) || Math.min(0, c.right - edge - r.right),
-    dy = Math.max(0, c.top + edge - r.top) || Math.min(0, c.bottom - edge - r.bottom);
+  const [w, h] = room(),
+    { k, x, y } = svg().__zoom,
+    [p, q] = centre(key);
+  if (k < 0.4) return go(zoomIdentity.translate(w / 2 - p * 0.8, h / 2 - q * 0.8).scale(0.8));
+  const edge = Math.min(50, w / 8, h / 8),
+    half = (node.dataset.w / 2) * k;
+  const left = x + p * k - half,
+    right = x + p * k + half,
+    top = y + (q - 42) * k,
+    bottom = y + (q + 42) * k;
+  const dx = Math.max(0, edge - left) || Math.min(0, w - edge - right),
+    dy = Math.max(0, edge - top) || Math.min(0, h - edge - bottom);
   if (dx || dy) pan(dx / k, dy / k);
 }
 
@@ -189,46 +206,13 @@ listen((what) => {
     $("simple").textContent = graph().simple ? `Laid out in plain rows: ${graph().simple}` : "";
   }
   if (what === "graph" || what === "key" || what === "quiz") {
+    const first = state.key ?? outputOf().k; // Tab comes to it
     for (const node of svg().querySelectorAll(".node")) {
       const mine = node.dataset.k === state.key;
       node.classList.toggle("selected", mine);
-      node.setAttribute("tabindex", mine || (!state.key && node === svg().querySelector(".node")) ? "0" : "-1");
+      node.setAttribute("tabindex", node.dataset.k === first ? "0" : "-1");
       if (mine) node.setAttribute("aria-current", "true");
       else node.removeAttribute("aria-current");
     }
   }
 });
-// On paper a long graph stands in columns, cut between the boxes.
-addEventListener("beforeprint", () => {
-  const one = svg(),
-    [W, H] = total(),
-    inner = one.querySelector(".zoom"),
-    n = Math.min(6, Math.max(1, Math.ceil(Math.sqrt(H / (1.3 * (W + 20))) - 0.1)));
-  const tops = graph().values.map((v) => centre(v.k)[1] - 44),
-    free = (y) => tops.every((t) => y < t || y > t + 84);
-  const cuts = [0];
-  for (let i = 1; i < n; i++) {
-    let y = Math.round((H * i) / n),
-      d = 0;
-    while (!free(y + d) && Math.abs(d) < 90) d = d > 0 ? -d : -d + 2;
-    cuts.push(free(y + d) ? y + d : y);
-  }
-  cuts.push(H);
-  one.dataset.zoom = inner.getAttribute("transform");
-  inner.removeAttribute("transform");
-  const paper = el("div", { id: "paper" });
-  for (let i = 0; i < n; i++) {
-    const part = el("svg", { viewBox: `-10 ${cuts[i]} ${W + 20} ${cuts[i + 1] - cuts[i]}`, "aria-hidden": "true" }),
-      use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-    use.setAttribute("href", `#${inner.id}`);
-    part.append(use);
-    part.style.width = `${100 / n}%`;
-    paper.append(part);
-  }
-  $("canvas").append(paper);
-});
-addEventListener("afterprint", () => {
-  $("paper")?.remove();
-  svg().querySelector(".zoom").setAttribute("transform", svg().dataset.zoom);
-});
-export { calm, graphs };

@@ -2,6 +2,7 @@
 import { $, asNd, called, el, graph, graphs, listen, shape, state, tell } from "./data.js";
 import * as view from "./graph.js";
 import "./panel.js";
+import "./paper.js";
 import { last, play, step } from "./step.js";
 import { toggle } from "./quiz.js";
 import "./table.js";

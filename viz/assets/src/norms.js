@@ -53,7 +53,11 @@ export function norms(change) {
   const leaf = (s) => [el("button", { type: "button", onclick: () => pick(s.name) }, s.short)];
   $("view-norms").replaceChildren(
     el("h2", {}, "Gradient norms of the leaves"),
-    chart(series),
+    el(
+      "div",
+      { cls: "scroll", tabindex: "0", role: "region", "aria-label": "Gradient norms as a chart" },
+      chart(series),
+    ),
     el(
       "p",
       { cls: "sub" },

@@ -64,7 +64,7 @@ function stepping({ kind, op, at, of }) {
     for (const { v, use, k } of inputs(op)) {
       const n = v.uses.length;
       out.push(
-        el("h3", {}, n > 1 ? `Use ${k} of ${n} of ${called(v)}` : `Gradient of ${called(v)}`),
+        el("h3", {}, n > 1 ? `Use ${k} of ${n} of ` : "Gradient of ", el("code", {}, called(v))),
         derivation(v, use),
       );
       if (n > 1)
@@ -103,5 +103,10 @@ listen((what) => {
   $("side").setAttribute("aria-label", "Detail");
   $("side").replaceChildren(...(state.follow ? stepping(current()) : v ? detail(v) : overview()).filter(Boolean));
   $("side").classList.toggle("whole", !state.follow && !v); // says nothing on paper
-  $("side").scrollTop = 0;
+  if (scrolled) $("side").scrollTop = 0;
+});
+// Asked for when it changes: reading it lays the whole page out.
+let scrolled = false;
+$("side").addEventListener("scroll", () => {
+  scrolled = $("side").scrollTop > 0;
 });

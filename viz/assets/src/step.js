@@ -1,5 +1,5 @@
 // Forward and backward in steps: 0 nothing yet, 1..n the ops, then the seed, then the ops the other way.
-import { $, called, el, graph, listen, number, facts, shape, state, tell } from "./data.js";
+import { $, array, el, graph, listen, number, shape, state, tell } from "./data.js";
 import { follow, svg } from "./graph.js";
 
 let timer = null;
@@ -96,6 +96,8 @@ function show() {
   ])
     $(id).disabled = off;
   $("status").replaceChildren(...said(now, at, grads));
+  // what a gradient flows to shall be seen, and above all the op that it flows through
+  if (backward) for (const { v } of gives(now.op)) follow(v.k);
   if (now.op) follow(now.op.out);
 }
 // What an op gives its gradients to: {v, use, k}, k the how manieth use of v it is, as backward comes to it.
@@ -125,7 +127,7 @@ function said(now, at, grads) {
     return [
       `Forward ${at} of ${g.order.length}: `,
       code(out.line),
-      ` ${shape(out.shape)}${out.value !== null && !out.shape.length ? ` = ${number(facts(out.value).mean)}` : ""}`,
+      ` ${shape(out.shape)}${out.value !== null && !out.shape.length ? ` = ${number(array(out.value).d[0])}` : ""}`,
     ];
   }
   const first = plan().findIndex((s) => s.kind === "seed"),
