@@ -107,8 +107,9 @@ for _name, _of in ALIASES.items():
     setattr(Tensor, _name, getattr(F, _of))
 
 IN_PLACE = """
-    abs add ceil clamp cos div exp expm1 floor index_add log log1p masked_fill mul neg pow reciprocal relu remainder
-    round rsqrt scatter scatter_add sigmoid sign sin sqrt square sub tanh tril triu
+    abs add bitwise_and bitwise_or bitwise_xor ceil clamp cos div erf exp expm1 floor floor_divide index_add log log10
+    log1p log2 masked_fill mul neg pow reciprocal relu remainder round rsqrt scatter scatter_add sigmoid sign sin sqrt
+    square sub tanh tril triu
 """.split()
 
 
@@ -125,7 +126,10 @@ def _in_place(name: str) -> Callable[..., Tensor]:
 
 for _name in IN_PLACE:
     setattr(Tensor, _name + "_", _in_place(_name))
-for _name, _method in {"add": "add_", "sub": "sub_", "mul": "mul_", "truediv": "div_", "pow": "pow_"}.items():
+for _name, _method in {
+    "add": "add_", "sub": "sub_", "mul": "mul_", "truediv": "div_", "pow": "pow_", "floordiv": "floor_divide_",
+    "mod": "remainder_", "and": "bitwise_and_", "or": "bitwise_or_", "xor": "bitwise_xor_",
+}.items():  # fmt: skip
     setattr(Tensor, f"__i{_name}__", getattr(Tensor, _method))
 
 

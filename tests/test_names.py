@@ -65,8 +65,16 @@ def test_the_name_is_there_in_both(space: str, name: str) -> None:
 
 # ------------------------------------------------------------------------------------ what is not there says so
 
-SPACES = [mg, mg.Tensor, mg.nn, mg.nn.functional, mg.optim, mg.optim.lr_scheduler]
-THEIRS = [torch, torch.Tensor, torch.nn, torch.nn.functional, torch.optim, torch.optim.lr_scheduler]
+SPACES = [mg, mg.Tensor, mg.nn, mg.nn.functional, mg.nn.init, mg.optim, mg.optim.lr_scheduler]
+THEIRS = [
+    torch,
+    torch.Tensor,
+    torch.nn,
+    torch.nn.functional,
+    torch.nn.init,
+    torch.optim,
+    torch.optim.lr_scheduler,
+]
 
 
 @pytest.mark.parametrize("name", names.INSTEAD)
@@ -78,12 +86,20 @@ def test_a_name_left_out_is_torchs_and_is_not_here(name: str) -> None:
 
 
 def test_the_error_says_what_to_use() -> None:
-    with pytest.raises(AttributeError, match=r"^minigrad has no hstack: use cat\(tensors, 1\)$"):
+    with pytest.raises(AttributeError, match=r"^minigrad has no hstack: use cat\(tensors, 1\), of vectors cat"):
         mg.hstack  # noqa: B018
     with pytest.raises(AttributeError, match=r"^minigrad has no nonsense$"):
         mg.nonsense  # noqa: B018
     with pytest.raises(AttributeError, match=r"^minigrad has no softmaxx: did you mean softmax\?$"):
         mg.softmaxx  # noqa: B018
+    with pytest.raises(AttributeError, match=r"Tensor has no greater_: use copy_\(\) with the result of greater\(\)$"):
+        mg.ones(2).greater_  # noqa: B018
+    with pytest.raises(
+        AttributeError, match=r"has no addcmul_: use copy_\(\) with the result of x \+ value \* \(y \* z\)"
+    ):
+        mg.ones(2).addcmul_  # noqa: B018
+    with pytest.raises(AttributeError, match=r"minigrad.nn.init has no orthogonal_: use numpy.linalg.qr"):
+        mg.nn.init.orthogonal_  # noqa: B018
     with pytest.raises(AttributeError, match=r"minigrad's Tensor has no half: use float\(\)"):
         mg.ones(2).half()
     with pytest.raises(AttributeError, match=r"minigrad.nn has no Conv1d: use unfold and Linear"):

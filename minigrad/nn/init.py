@@ -130,3 +130,9 @@ def _float(tensor: Tensor) -> np.dtype:
     if tensor.dtype.kind != "f":
         raise RuntimeError(f"random initial values are floats, the Tensor is {tensor.dtype}: make it float first")
     return tensor.dtype
+
+
+def __getattr__(name: str) -> Any:
+    from ..names import missing
+
+    raise missing("minigrad.nn.init", name, globals())

@@ -218,14 +218,28 @@ def described(result: Any, m: Any) -> Any:
     return type(result), result
 
 
-def ran(line: str, m: Any) -> Any:
+def given(m: Any) -> dict[str, Any]:
     x = m.tensor([[1.0, -2.0, 3.0], [4.0, 5.0, -6.0]])
-    names = {"torch": m, "x": x, "i": x.long(), "b": x > 0, "t": m.tensor, "np": np, "nan": math.nan, "inf": math.inf}
+    return {"torch": m, "x": x, "i": x.long(), "b": x > 0, "t": m.tensor, "np": np, "nan": math.nan, "inf": math.inf}
+
+
+def ran(line: str, m: Any) -> Any:
+    names = given(m)
     m.manual_seed(0)
     try:
         return "gives", described(eval(line, names), m)
     except Exception as error:
         return "raises", type(error)
+
+
+def assigned(name: str, line: str, m: Any) -> Any:
+    names = given(m)
+    before = names[name]
+    try:
+        exec(line, names)
+    except Exception as error:
+        return "raises", type(error)
+    return "gives", described((before, names[name] is before), m)
 
 
 def assert_same(got: Any, want: Any) -> None:
@@ -250,6 +264,20 @@ def test_the_same_or_refused_alike(line: str) -> None:
         )
     else:
         assert_same(got, want)
+
+
+@pytest.mark.parametrize("operator", "+= -= *= /= //= %= **= &= |= ^=".split())
+@pytest.mark.parametrize("name", ["i", "x", "b"])
+def test_assignment_operators_change_the_tensor_itself(operator: str, name: str) -> None:
+    for other in ("2", "2.5", "True", "t([1, 2, 3])", "t([True, True, False])", "t(2.0)", "0"):
+        if (name, operator, other) == ("b", "**=", "True"):
+            continue  # bools to a power are int64 here
+        (how, want), (ours, got) = (assigned(name, f"{name} {operator} {other}", m) for m in (torch, mg))
+        assert ours == how, (other, want, got)
+        if how == "raises":
+            assert issubclass(got, want), other
+        else:
+            assert_same(got, want)
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 4), (3, 1, 6), (2, 7, 3)])
