@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from minigrad.devices import device as cpu_device
 from minigrad.rounding import affine, box_muller, fma, libm
 from minigrad.ties import top
 
@@ -44,9 +45,7 @@ class Generator:
     """
 
     def __init__(self, device: object = "cpu") -> None:
-        if str(device) != "cpu":
-            raise RuntimeError(f"Generator: minigrad has only the cpu, got device {str(device)!r}")
-        self.device = device
+        self.device = cpu_device(device)  # refuses any other
         self.manual_seed(_SEED)
 
     # ---- seed and state ----

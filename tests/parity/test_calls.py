@@ -184,6 +184,8 @@ torch.stack([x.T, x.T]).view(-1)
 torch.einsum('abc,abd->acd', x[None], x[None]).view(-1)
 torch.einsum('ij->ji', x).view(-1)
 # by chance
+str(torch.Generator().device)
+torch.Generator(torch.device('cpu')).device == x.device
 torch.randint(0, 10, 3)
 torch.randint(0, 10)
 torch.randint(0, 1000, (3,), dtype=torch.uint8)
