@@ -265,6 +265,8 @@ def test_360_pixels_and_print(mlp: Path, look: Callable[..., Any]) -> None:
     assert wide.pdf(format="A4").startswith(b"%PDF")
     wide.emulate_media(media="print")
     assert wide.is_visible("#view-table") and not wide.is_visible("footer")
+    wide.evaluate("document.querySelector('#tab-table').click()")
+    assert wide.is_visible("#view-graph")  # on paper the graph comes first, whichever view was open
 
 
 def test_a_hostile_graph_runs_nothing(look: Callable[..., Any], tmp_path: Path) -> None:

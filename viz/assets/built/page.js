@@ -1,4 +1,4 @@
-/* sources: e480696e533437fafd2ae30ff5f473d525e62ba1fcbb773fd64eb1811aa4d717
+/* sources: 1363511deaf292edbe09944c8312b743ef4befe2ee5743baa47a2f25f37a2001
 
 The script of viz.page holds parts of these packages:
 
