@@ -316,7 +316,7 @@ DIFFERENT = [
     ("`Tensor(data)`", "is `tensor(data)`: ints stay ints, and a number is a value, not a size"),
     ("numbers and arrays", "are taken where torch takes Tensors alone (`exp(1.0)`, `cat([array, array])`)"),
     ("numpy's forms", "run beside torch's: `prod` over several dims, `transpose(axes)`, `round(t, 2)`"),
-    ("memory", "of what transposed Tensors give (softmax, sum over a dim, pad) may lie otherwise: `reshape` for `view`"),
+    ("memory", "of what transposed Tensors give (softmax, sum over a dim, pad) may lie otherwise: use `reshape`"),
     ("integers to a negative power", "are refused; torch gives 0 where the exponent is a Tensor"),
     ("uint8 masks", "are refused: `.bool()`, or compare"),
     ("`out=`, `pin_memory=`, `layout=`", "are left out"),
