@@ -53,11 +53,18 @@ ADAM = [
         ((0.9, 0.999), (0.0, 0.9), (0.5, 0.5)), (1e-8, 0.1), (0, 0.2), (False, True), (False, True)
     )
 ]
+
+
+def label(x):
+    """A test's id: no address of a function in it, so that it is the same in each process."""
+    return x if isinstance(x, str) else ",".join(f"{k}={getattr(v, '__name__', v)}" for k, v in x.items())
+
+
 OPTIONS = [("SGD", o) for o in SGD] + [(name, o) for name in ("Adam", "AdamW") for o in ADAM]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name,options", OPTIONS, ids=str)
+@pytest.mark.parametrize("name,options", OPTIONS, ids=label)
 def test_all_options_together(name, options, dtype):
     trails = []
     for m in BOTH:
@@ -66,11 +73,15 @@ def test_all_options_together(name, options, dtype):
     same(*trails, dtype)
 
 
+def warm_up(step):
+    return min((step + 1) / 10, 1 / (1 + step))
+
+
 SCHEDULES = [
     ("StepLR", {"step_size": 7, "gamma": 0.5}),
     ("MultiStepLR", {"milestones": [3, 10, 10, 30], "gamma": 0.3}),
     ("ExponentialLR", {"gamma": 0.95}),
-    ("LambdaLR", {"lr_lambda": lambda step: min((step + 1) / 10, 1 / (1 + step))}),
+    ("LambdaLR", {"lr_lambda": warm_up}),
     ("CosineAnnealingLR", {"T_max": 12, "eta_min": 0.001}),
     ("CosineAnnealingLR", {"T_max": 1}),
     ("CosineAnnealingLR", {"T_max": 50}),
@@ -84,7 +95,7 @@ def grouped(m, name):
 
 
 @pytest.mark.parametrize("name", ["SGD", "AdamW"])
-@pytest.mark.parametrize("schedule,options", SCHEDULES, ids=str)
+@pytest.mark.parametrize("schedule,options", SCHEDULES, ids=label)
 def test_a_schedule_while_training(schedule, options, name):
     trails = []
     for m in BOTH:
@@ -93,7 +104,7 @@ def test_a_schedule_while_training(schedule, options, name):
     same(*trails, "float64")
 
 
-@pytest.mark.parametrize("schedule,options", SCHEDULES, ids=str)
+@pytest.mark.parametrize("schedule,options", SCHEDULES, ids=label)
 def test_a_schedule_made_anew_at_a_later_step(schedule, options):
     """last_epoch=20: the groups have their initial_lr, as a loaded optimizer has."""
     trails = []
