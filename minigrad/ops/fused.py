@@ -3,7 +3,7 @@ the steps' own gradients would overflow or round away: softplus, ELU, binary cro
 
 import numpy as np
 
-from .elementwise import Exp, Log, Log1p, Sigmoid
+from .elementwise import Exp, Expm1, Log, Log1p, Sigmoid
 from .op import Op
 from .reduce import Sum
 
@@ -85,7 +85,7 @@ class Elu(Op):
     promote = "float"
 
     def forward(x, *, alpha=1.0):
-        return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, x.dtype.type(0))))
+        return np.where(x > 0, x, alpha * Expm1.apply(np.minimum(x, x.dtype.type(0))))
 
     def dx(dy, x, alpha):
         return np.where(x <= 0, alpha * Exp.apply(np.where(x < 0, x, 0.0)), 1.0) * dy
