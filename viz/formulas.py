@@ -272,12 +272,14 @@ class Formulas:
         rule = RULES.get(op.name)
         if op.name in WORDS:
             return WORDS[op.name]
-        if rule is None or op.name in ("CrossEntropy", "BatchNorm", "Softmax", "LogSoftmax"):
+        if rule is None or op.name in ("CrossEntropy", "BatchNorm", "LayerNorm", "Softmax", "LogSoftmax"):
             return ""
         try:
             if op.name == "MatMul":
                 other = op.inputs[1 - position]
                 return self.value(other).inside(ATOM) + (".T" if len(self.shape(other)) == 2 else "")
+            if op.name == "Linear":  # x @ W.T + b
+                return self.value(op.inputs[1 - position]).inside(ATOM) if position < 2 else ""
             return rule(self, op, position, Text("1"), []).text
         except NoFormula:
             return ""

@@ -318,7 +318,7 @@ def _node(value: Value, op: Op | None, layout: Layout, number: int, uses: int, t
 def _op_text(op: Op) -> str:
     """The op on its pill: `tanh`, `** 2`, `0.03125 *`, `sum(0)`."""
     settings = dict(op.settings)
-    given = [f"{x.number:.4g}" if isinstance(x, Scalar) else "" for x in op.inputs]
+    given = ["" if isinstance(x, str) or x.number is None else f"{x.number:.4g}" for x in op.inputs]
     if op.symbol == "**" and "n" in settings:
         text = f"** {settings['n']}"
     elif len(given) == 2 and any(given) and not op.symbol.isalnum():

@@ -130,6 +130,22 @@ def _matmul(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> Text:
     return summed(found, whole, mine) if whole != mine else found
 
 
+def _linear(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> Text:
+    """y = x @ W.T + b: dy @ W, dy.T @ x, and dy summed over its rows."""
+    wide = len(f.shape(op.output))
+    if i == 0:
+        return Text(f"{dz.inside(PRODUCT)} @ {f.value(op.inputs[1]).inside(ATOM)}", PRODUCT)
+    x, dy = f.value(op.inputs[0]), dz.inside(ATOM)
+    if i == 2:
+        return summed(dz, f.shape(op.output), f.shape(op.inputs[2]))
+    if wide == 1:
+        return Text(f"np.outer({dz.text}, {x.text})")
+    if wide == 2:
+        return Text(f"{dy}.T @ {x.inside(PRODUCT + 1)}", PRODUCT)
+    n, m = f.shape(op.inputs[1])
+    return Text(f"{dy}.reshape(-1, {n}).T @ {x.inside(ATOM)}.reshape(-1, {m})", PRODUCT)
+
+
 def _kept(f: Formulas, op: Op, dz: Text) -> tuple[Text, Text, str]:
     """(y, dy, dim) of an op that reduced one dimension, y and dy as if it had been kept."""
     dim, wide, narrow = dict(op.settings).get("dim", "None"), f.shape(op.inputs[0]), f.shape(op.output)
@@ -281,6 +297,25 @@ def _batch_norm(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> Tex
     return Text(f"{gain} * {var_inv} / {n} * ({n} * {g} - {less})", PRODUCT)
 
 
+def _layer_norm(f: Formulas, op: Op, i: int, dz: Text, before: list[str]) -> Text:
+    settings, x = dict(op.settings), f.value(op.inputs[0]).inside(ATOM)
+    shape = f.shape(op.inputs[0])
+    if Scalar in map(type, op.inputs) or settings.get("dim") != f"({len(shape) - 1},)":
+        raise NoFormula(op.name)
+    if i == 2:
+        return summed(dz, shape, shape[-1:])
+    g, gain = dz.inside(PRODUCT), f.value(op.inputs[1]).inside(PRODUCT)
+    diff, var_inv, raw, draw = (f.fresh(name, before) for name in ("diff", "var_inv", "raw", "draw"))
+    before.append(f"{diff} = {x} - {x}.mean(-1, keepdims=True)")
+    before.append(f"{var_inv} = (({diff} ** 2).mean(-1, keepdims=True) + {settings.get('eps', '1e-05')}) ** -0.5")
+    before.append(f"{raw} = {diff} * {var_inv}")
+    if i == 1:
+        return summed(Text(f"{g} * {raw}", PRODUCT), shape, shape[-1:])
+    before.append(f"{draw} = {g} * {gain}")
+    means = f"{draw}.mean(-1, keepdims=True) - {raw} * ({draw} * {raw}).mean(-1, keepdims=True)"
+    return Text(f"{var_inv} * ({draw} - {means})", PRODUCT)
+
+
 def _by(make: Callable[[Text, Text, Text], Text]) -> Rule:
     """A rule of one input from (x, y, dy)."""
 
@@ -335,6 +370,7 @@ RULES: dict[str, Rule] = {
     "Cat": _cat,
     "Stack": _cat,
     "MatMul": _matmul,
+    "Linear": _linear,
     "View": _reshape,
     "SwapAxes": _transpose,
     "Permute": _transpose,
@@ -344,4 +380,5 @@ RULES: dict[str, Rule] = {
     "Gather": _scatter,
     "CrossEntropy": _cross_entropy,
     "BatchNorm": _batch_norm,
+    "LayerNorm": _layer_norm,
 }

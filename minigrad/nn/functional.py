@@ -51,15 +51,18 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
         raise RuntimeError(
             f"linear: input {x.array.shape} and weight {W.array.shape} do not fit: they are (..., in) and (out, in)"
         )
+    if bias is not None:
+        bias = as_tensor(bias, "linear")
+        if bias.array.shape != W.array.shape[:-1] and bias.array.size != 1:
+            raise RuntimeError(
+                f"linear: bias {bias.array.shape} and weight {W.array.shape} do not fit: they are (out,) and (out, in)"
+            )
+    dtype = x.array.dtype
+    plain = W.array.ndim == 2 and dtype.kind == "f" and W.array.dtype is dtype
+    if plain and (bias is None or (bias.array.dtype is dtype and bias.array.ndim < 2)):
+        return apply(ops.Linear, x, W, bias)
     y = _f.matmul(x, _f.transpose(W, 0, 1) if W.array.ndim == 2 else W)
-    if bias is None:
-        return y
-    bias = as_tensor(bias, "linear")
-    if bias.array.shape != W.array.shape[:-1] and bias.array.size != 1:
-        raise RuntimeError(
-            f"linear: bias {bias.array.shape} and weight {W.array.shape} do not fit: they are (out,) and (out, in)"
-        )
-    return y + bias
+    return y if bias is None else y + bias
 
 
 def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor:
@@ -165,11 +168,8 @@ def layer_norm(
     for what, t in (("input", x), ("weight", weight), ("bias", bias)):
         if t is not None and (t.shape[-len(last) :] if what == "input" else t.shape) != last:
             raise RuntimeError(f"layer_norm over the shape {last}: the {what} has shape {t.array.shape}")
-    dim = tuple(range(-len(last), 0))
-    diff = x - _f.mean(x, dim, keepdim=True)
-    y = diff * (_f.mean(diff * diff, dim, keepdim=True) + eps) ** -0.5
-    y = y if weight is None else y * weight
-    return y if bias is None else y + bias
+    gain, shift = (None if t is None else as_tensor(t, "layer_norm") for t in (weight, bias))
+    return apply(ops.LayerNorm, x, gain, shift, dim=tuple(range(x.ndim - len(last), x.ndim)), eps=eps)
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:

@@ -5,7 +5,8 @@ import numpy as np
 
 from .elementwise import Exp, Expm1, Log, Log1p, Sigmoid
 from .op import Op
-from .reduce import Sum
+from .reduce import Mean, Sum
+from .total import largest
 
 
 class Softmax(Op):
@@ -14,7 +15,7 @@ class Softmax(Op):
     promote = "float"
 
     def forward(x, *, dim):
-        e = Exp.apply(x - np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf))
+        e = Exp.apply(x - largest(x, dim))
         return e / Sum.apply(e, dim=dim, keepdim=True)
 
     def dx(dy, y, dim):
@@ -35,7 +36,7 @@ class LogSoftmax(Op):
 
 def log_softmax(x, dim):
     """x less its logsumexp, shifted by the maximum so that exp cannot overflow."""
-    shifted = x - np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
+    shifted = x - largest(x, dim)
     return shifted - Log.apply(Sum.apply(Exp.apply(shifted), dim=dim, keepdim=True))
 
 
@@ -145,6 +146,28 @@ class BatchNorm(Op):
             None if gain is None else dgain.reshape(gain.shape),
             None if bias is None else dbias.reshape(bias.shape),
         )
+
+
+class LayerNorm(Op):
+    """y = gain * raw + bias with raw = (x - mean) * var_inv, var_inv = (var + eps)**-0.5 over the last dimensions,
+    dx = var_inv * (draw - mean(draw) - raw * mean(draw * raw)) with draw = dy * gain,  dgain = dy * raw,  dbias = dy
+
+    Gain and bias have the sizes of those dimensions, or are None; the engine sums dgain and dbias. Var divides by n.
+    """
+
+    symbol, keeps = "layer_norm", ("raw", "var_inv")
+
+    def forward(x, gain, bias, *, dim, eps=1e-5):
+        diff = x - Mean.apply(x, dim=dim, keepdim=True)
+        var_inv = (Mean.apply(diff * diff, dim=dim, keepdim=True) + eps) ** -0.5
+        raw = diff * var_inv
+        y = raw if gain is None else raw * gain
+        return y if bias is None else y + bias, raw, var_inv
+
+    def backward(dy, raw, var_inv, gain, dim):
+        draw = dy if gain is None else dy * gain
+        shared = Mean.apply(draw, dim=dim, keepdim=True) + raw * Mean.apply(draw * raw, dim=dim, keepdim=True)
+        return var_inv * (draw - shared), dy * raw, dy
 
 
 def size(shape, dim):

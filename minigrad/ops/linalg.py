@@ -1,5 +1,7 @@
 """Matrix products: sums of products over a shared index."""
 
+import math
+
 import numpy as np
 
 from .op import Op
@@ -35,6 +37,29 @@ class MatMul(Op):
         if len(B_shape) == 2 and len(A.shape) > 2:
             return A.reshape(-1, A.shape[-1]).swapaxes(0, 1) @ dC.reshape(-1, dC.shape[-1])
         return A.swapaxes(-1, -2) @ dC
+
+
+class Linear(Op):
+    """y = x @ W.T + b,  dx = dy @ W,  dW = dy.T @ x,  db = dy summed over the rows
+
+    Shapes (..., in), (out, in), (out,) -> (..., out). b may be None.
+    """
+
+    def forward(x, W, b):
+        y = MatMul.forward(x, W.T)
+        if b is not None:
+            y += b
+        return y
+
+    def dx(dy, W):
+        return dy @ W
+
+    def dW(dy, x):
+        rows = math.prod(x.shape[:-1])
+        return dy.reshape(rows, dy.shape[-1]).swapaxes(0, 1) @ x.reshape(rows, x.shape[-1])
+
+    def db(dy):
+        return dy  # the engine sums it, as for every op that broadcasts
 
 
 class Einsum(Op):

@@ -34,6 +34,15 @@ def folded(x, d):
     return x
 
 
+def largest(x, dim):
+    """The maximum of the floats x along dim, which stays at size 1; -inf of nothing."""
+    if type(x) is np.ndarray and dim == x.ndim - 1 and 0 < x.shape[dim] < 32 and x.size >= 2048:
+        # Many short rows: numpy takes longer to begin each than to run along it, and is faster across them.
+        columns = np.ascontiguousarray(x.reshape(-1, x.shape[dim]).T)
+        return np.maximum.reduce(columns, axis=0).reshape(*x.shape[:-1], 1)
+    return np.maximum.reduce(x, axis=dim, keepdims=True, initial=-math.inf)
+
+
 def through_float64(f, x):
     """f(x), worked out in float64: numpy's exp, log and the like for float32 are off by up to 3 ulp, torch's by 1."""
     return f(x, dtype=np.float64).astype(x.dtype, copy=False)

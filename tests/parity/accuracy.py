@@ -122,6 +122,8 @@ TABLE = [
     Row("x * column", lambda m, x, b: x * b, SUMS, {f"{n} columns": [(12, n), (12, 1)] for n in (7, 1000, 100_000)}),
     Row("matmul", lambda m, x, y: x @ y, "normal, uniform, large mean", {f"inner {n}": [(8, n), (n, 8)] for n in (7, 1000, 100_000)}),
     Row("x @ v", lambda m, x, y: x @ y, "normal, uniform", {f"inner {n}": [(8, n), (n,)] for n in (7, 1000, 100_000)}),
+    Row("linear", lambda m, x, W, b: m.nn.functional.linear(x, W, b), "normal, uniform, large mean",
+        {f"inner {n}": [(8, n), (8, n), (8,)] for n in (7, 1000, 100_000)}),
     Row("einsum", lambda m, x, y: m.einsum("ij,ij->j", x, y), "normal, uniform", {f"{n} rows": [(n, 5), (n, 5)] for n in (7, 1000, 100_000)}),
     Row("x[repeats]", lambda m, x: x[m.arange(10_000) % 7], "normal", {"7 rows, 10000 taken": [(7, 3)]}),
     Row("index_add", lambda m, x, v: m.index_add(x, 0, m.arange(len(v)) % 7, v), SUMS, {f"{n} onto 7": [(7, 3), (n, 3)] for n in (100, 10_000)}),

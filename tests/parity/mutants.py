@@ -39,6 +39,7 @@ TIE = "what is equal was chosen before"
 SHARED = "only decides which elements share the gradient: no slope goes through it"
 LINK = "the three ways to link a kept value to its input carry the same gradient"
 EXPAND = "size 1 broadcasts against x as well"
+SHAPED = "it has its input's shape already: no broadcasting is undone"
 RETURNED = "p = 1 and p = 2 have returned before"
 SURVIVORS: dict[str, str] = {
     "Clamp.dlo: lo -> y": "x < y where and only where x < lo, given lo < hi, and y < hi is then the same",
@@ -46,6 +47,10 @@ SURVIVORS: dict[str, str] = {
     "Einsum.backward: ''.join(names) -> ''": "a factor of ones too many",
     "Einsum.backward: given.add(letter) -> gone": "a factor of ones too many",
     "Einsum.backward: given.add(letter) -> given": "a factor of ones too many",
+    "Linear.dW: first_only in place of unbroadcasting": SHAPED,
+    "Linear.dW: whole_sum in place of unbroadcasting": SHAPED,
+    "Linear.dx: first_only in place of unbroadcasting": SHAPED,
+    "Linear.dx: whole_sum in place of unbroadcasting": SHAPED,
     "MatMul.dB: 2 -> 1 (2)": FAST,
     "MatMul.dB: 2 -> 3 (3)": FAST,
     "MatMul.dB: if len(B_shape) == 2 and len(A.shape) > 2 -> gone": FAST,

@@ -157,7 +157,7 @@ def test_kinds_differ_by_their_frame_and_not_by_colour_alone(tmp_path: Path) -> 
         frame = re.sub(r' (COLOR|BGCOLOR)="[^"]*"', "", line.split('PADDING="1"')[0])
         return tuple(re.findall(r'<TABLE BORDER="\d"|STYLE="\w+"|WIDTH="\d"', frame))
 
-    kinds = {"leaf": "v1", "constant": "v2", "result": "v3", "parameter": "v4", "output": "v9", "op": "op1"}
+    kinds = {"leaf": "v1", "constant": "v2", "result": "v3", "parameter": "v4", "output": "v7", "op": "op1"}
     looks = {kind: look(key) for kind, key in kinds.items()}
     assert len(set(looks.values())) == len(kinds), looks
     for text in ("parameter", "leaf, requires grad", "constant", "result of an op", "output", "op, and its"):

@@ -71,6 +71,11 @@ OPS = {
     "batched @ vector": lambda x, y: x.expand(2, 3, 4) @ y[0],
     "vector @ batched": lambda x, y: x[:, 0] @ y.expand(2, 3, 4),
     "vector @ vector": lambda x, y: x[0] @ y[0],
+    "linear": lambda x, y: F.linear(x, y, y[:3, 0]),
+    "linear of a vector": lambda x, y: F.linear(x[0], y),
+    "linear of a batch": lambda x, y: F.linear(x.expand(2, 3, 4), y, y[:, 1]),
+    "layer_norm": lambda x, y: F.layer_norm(x, (4,), y[0], y[1]),
+    "layer_norm of a batch": lambda x, y: F.layer_norm(x.expand(2, 3, 4), (4,), y[0], x[1]),
     "mean along": lambda x, y: x.mean(0) * y,
     "where": lambda x, y: mg.where(x > 0, x, y),
 }  # fmt: skip
@@ -102,6 +107,12 @@ def test_a_rule_without_a_formula_is_its_variable_for_those_before(batch: Any) -
     found = worked_out(shot, formulas, "v1")
     assert found is not None
     np.testing.assert_allclose(found, shot.numbers.gradients["v1"], rtol=1e-5)
+
+
+def test_an_operand_that_is_left_out(tmp_path: Any) -> None:
+    net = mg.nn.Sequential(mg.nn.Linear(3, 2, bias=False), mg.nn.LayerNorm(2, elementwise_affine=False))
+    loss = net(made(4, 3, seed=1)).sum()
+    assert "layer_norm" in viz.page(loss, tmp_path / "page.html", {"loss": loss}).read_text()
 
 
 def test_mistakes_to_pick_from_stand_by_themselves(batch: Any, names: dict[str, Any]) -> None:
