@@ -105,7 +105,9 @@ def promoted(kind: str, arrays: list[Any]) -> list[Any]:
     if len(arrays) == 2:
         x, y = arrays
         if type(x) not in _ARRAYS or x.dtype.kind != "f":
-            pass
+            number_first = (type(x) is float or type(x) is int) and kind != "numbers"  # 2 ** x takes the log of the 2
+            if number_first and type(y) in _ARRAYS and y.dtype.kind == "f":
+                return arrays
         elif type(y) is float or type(y) is int or (type(y) in _ARRAYS and x.dtype is y.dtype):
             return arrays
     elif len(arrays) == 1 and arrays[0].dtype.kind == "f":

@@ -65,6 +65,8 @@ def _binary(op: type[ops.Op], name: str) -> Callable[[Any, Any], Tensor]:
 
 def as_tensor(x: Any, name: str = "as_tensor") -> Tensor:
     """x itself if it is a Tensor, else a Tensor of these data (an array's memory is shared)."""
+    if isinstance(x, Tensor):
+        return x
     x = operand(x)
     if x is NotImplemented:
         raise TypeError(f"{name} takes a Tensor, an array or a number")

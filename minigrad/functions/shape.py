@@ -251,10 +251,11 @@ def cat(tensors: Sequence[Any], dim: int = 0, *, axis: Any = None) -> Tensor:
     RuntimeError with the shapes where they do not fit, and for 0-d Tensors (use stack).
     """
     xs = _several(tensors, "cat")
-    if any(not x.ndim for x in xs):
+    shapes = [x.array.shape for x in xs]
+    if () in shapes:
         raise RuntimeError("cat cannot join 0-d Tensors: use stack")
     # torch skips an empty 1-d Tensor beside others of any shape.
-    ndim = next((x.ndim for x in xs if x.shape != (0,)), 1)
+    ndim = next((len(shape) for shape in shapes if shape != (0,)), 1)
     return apply(ops.Cat, *xs, dim=one_dim(dim if axis is None else axis, ndim))
 
 
