@@ -3,15 +3,17 @@
 The file: 8 bytes, the length of the header (little-endian); the header, JSON, which names each array's dtype, shape and
 place; the arrays' bytes, one after another. What is no array stands as JSON in the header's `__metadata__`, so that the
 safetensors package reads such a file too (and this module reads its). Nested dicts, lists and tuples go in any depth up
-to 100.
+to 100. `__metadata__` also holds a checksum: the SHA-256 of the whole file with 64 zeros in the checksum's own place.
 Source: https://huggingface.co/docs/safetensors (format).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
+import stat
 import tempfile
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
@@ -25,27 +27,29 @@ from .dtypes import SUPPORTED
 from .size import Size
 from .tensor import Tensor, wrap
 
-VERSION = 1
+VERSION = 2  # 1 had no checksum, and is still read
 LONGEST_HEADER = 100_000_000  # safetensors' own bound
 DEEPEST = 100
 NAMES = {
     "F32": "<f4", "F64": "<f8", "I8": "|i1", "I16": "<i2", "I32": "<i4", "I64": "<i8", "U8": "|u1", "BOOL": "|b1",
 }  # fmt: skip
 CODES = {np.dtype(layout): name for name, layout in NAMES.items()}
+NO_DIGEST = "0" * 64
 DICTS: dict[str, type[dict]] = {"ordered": OrderedDict, "counter": Counter, "dict": dict}
 
 
 def save(obj: Any, f: Any) -> None:
     """Write Tensors, arrays, numbers, strings, bools, None, and dicts, lists and tuples of them, to a file.
 
-    f: a path (written to a temporary file beside it and then renamed, so that a path holds the whole of the old or of
-    the new) or an open binary file. Gradients and graphs are not kept: a Tensor comes back as a leaf, and requires
-    grad if it did; a numpy number comes back as a 0-d array. TypeError, with the place in obj, for anything else; of a
-    Module save the state_dict(). RuntimeError for a path that cannot be written.
+    f: a path (written to a temporary file beside it and then renamed, both made sure of on the disk, so that a path
+    holds the whole of the old or of the new even when the machine stops) or an open binary file. Gradients and graphs
+    are not kept: a Tensor comes back as a leaf, and requires grad if it did; a numpy number comes back as a 0-d array.
+    TypeError, with the place in obj, for anything else; of a Module save the state_dict(). RuntimeError for a path that
+    cannot be written.
     """
     arrays: dict[str, np.ndarray] = {}
     tree = _plain(obj, "", arrays, 0)
-    metadata = {"format": "minigrad", "version": str(VERSION), "tree": json.dumps(tree)}
+    metadata = {"format": "minigrad", "version": str(VERSION), "sha256": NO_DIGEST, "tree": json.dumps(tree)}
     header: dict[str, Any] = {"__metadata__": metadata}
     place = 0
     # The widest first: each then lies at a multiple of its item's size, so that load() can use it where it lies.
@@ -58,6 +62,7 @@ def save(obj: Any, f: Any) -> None:
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     parts = [len(text).to_bytes(8, "little"), text, *(array.tobytes() for array in arrays.values())]
+    parts[1] = text.replace(_entry(NO_DIGEST), _entry(_digest(parts)), 1)
     if hasattr(f, "write"):
         for part in parts:
             f.write(part)
@@ -66,6 +71,17 @@ def save(obj: Any, f: Any) -> None:
         _replace(Path(os.path.realpath(f)), parts)
     except OSError as error:
         raise RuntimeError(f"cannot write {str(f)[-200:]!r}: {error.strerror or error}") from None
+
+
+def _entry(digest: str) -> bytes:
+    return f'"sha256":"{digest}"'.encode()
+
+
+def _digest(parts: list[Any]) -> str:
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part)
+    return found.hexdigest()
 
 
 def _replace(path: Path, parts: list[bytes]) -> None:
@@ -91,6 +107,11 @@ def _replace(path: Path, parts: list[bytes]) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+    folder = os.open(path.parent, os.O_RDONLY)  # the name is in the folder, which has its own place on the disk
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _plain(x: Any, at: str, arrays: dict[str, np.ndarray], depth: int) -> Any:
@@ -131,8 +152,9 @@ def _plain(x: Any, at: str, arrays: dict[str, np.ndarray], depth: int) -> Any:
 def load(f: Any, map_location: Any = None, *, weights_only: bool = True, mmap: bool = False) -> Any:
     """What save() wrote, or a dict of the Tensors in any safetensors file.
 
-    f: a path or an open binary file. mmap (of a path): arrays are read when they are used; what is written into them
-    does not reach the file. map_location: the cpu. weights_only is accepted: there is never code in a file.
+    f: a path or an open binary file. mmap (of a path): arrays are read when they are used, so the checksum is not
+    looked at; what is written into them does not reach the file. map_location: the cpu. weights_only is accepted: there
+    is never code in a file.
     ValueError, which says what is wrong, for a file that is damaged, cut short, of a newer version, or another format;
     TypeError for a file open as text.
     """
@@ -145,12 +167,14 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True, mmap: b
         if isinstance(content, str):
             raise TypeError(f"load: {name} is open as text, a file of Tensors is bytes: open(path, 'rb')")
         data: Any = np.frombuffer(bytearray(content), np.uint8)
+    elif not stat.S_ISREG(mode := os.stat(f).st_mode) and not stat.S_ISDIR(mode):  # it may have no end
+        raise ValueError(f"{name} cannot be loaded: it is a device or a pipe, not a file: load(open(path, 'rb'))")
     elif mmap and os.path.getsize(f):
         data = np.memmap(f, np.uint8, "c")
     else:
         data = np.fromfile(f, np.uint8)
     try:
-        return _read(data)
+        return _read(data, check=not mmap)
     except _Wrong as error:
         raise ValueError(f"{name} cannot be loaded: {error}") from None
 
@@ -159,7 +183,7 @@ class _Wrong(Exception):
     """What is wrong with a file."""
 
 
-def _read(data: np.ndarray) -> Any:
+def _read(data: np.ndarray, check: bool) -> Any:
     head = data[:8].tobytes()
     length = int.from_bytes(head, "little")
     if len(head) < 8 or length > min(LONGEST_HEADER, len(data) - 8):
@@ -171,15 +195,23 @@ def _read(data: np.ndarray) -> Any:
         if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
             raise _Wrong(f"it is a pickle, which can hold any code: write it with minigrad.save, or {in_torch}")
         raise _Wrong(f"it has {len(data)} bytes and no header that fits: it is cut short, or no such file")
-    header = _json(data[8 : 8 + length].tobytes(), "header")
+    text = data[8 : 8 + length].tobytes()
+    header = _json(text, "header")
     if not isinstance(header, dict):
         raise _Wrong("its header is no JSON object")
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict):
         raise _Wrong("its metadata is no JSON object")
-    ours = metadata.get("format") == "minigrad" and "tree" in metadata
-    if ours and metadata.get("version") != str(VERSION):
-        raise _Wrong(f"it is of version {metadata.get('version')!r}, this minigrad reads {VERSION}: use a newer one")
+    # Three of four, so that a file with a damaged byte in one of them is not taken for one of another writer.
+    ours = (metadata.get("format") == "minigrad") + len({"version", "sha256", "tree"} & metadata.keys()) >= 3
+    version = str(metadata.get("version"))[:40]
+    if ours and version not in ("1", str(VERSION)):
+        raise _Wrong(f"it is of version {version!r}, this minigrad reads 1 and {VERSION}: use a newer one")
+    if ours and version != "1" and check:
+        entry = _entry(str(metadata.get("sha256"))[:64])
+        blank = text.replace(entry, _entry(NO_DIGEST), 1)
+        if _entry(_digest([data[:8], blank, data[8 + length :]])) != entry:
+            raise _Wrong("its checksum does not fit what is in it: it is damaged")
     arrays = {name: _array(name, entry, data[8 + length :]) for name, entry in header.items()}
     places = sorted(tuple(entry["data_offsets"]) for entry in header.values())
     ends = [0, *(end for _, end in places)]
@@ -187,7 +219,7 @@ def _read(data: np.ndarray) -> Any:
         raise _Wrong("its arrays do not fill it one after another: it is cut short or damaged")
     if not ours:
         return {name: wrap(array) for name, array in arrays.items()}
-    return _built(_json(metadata["tree"], "tree"), arrays, 0)
+    return _built(_json(metadata.get("tree"), "tree"), arrays, 0)
 
 
 def _json(text: Any, what: str) -> Any:

@@ -26,9 +26,9 @@ EXAMPLES = """examples:
   makemore train                             the lecture's network on names.txt, 200,000 steps, into out/
   makemore train --steps 20000 --hidden 100  a smaller and shorter one
   makemore train --names mine.txt --out my   on a list of your own, one name a line
-  makemore sample -n 50 --temperature 0.8    fifty names from out/model.npz, rather likely ones
+  makemore sample -n 50 --temperature 0.8    fifty names from out/model.safetensors, rather likely ones
   makemore sample --start an                 twenty names that begin with "an"
-  makemore eval --model my                   train, val and test loss of my/model.npz
+  makemore eval --model my                   train, val and test loss of my/model.safetensors
   makemore check                             every gradient of the lecture's exercises beside the engine's
   makemore graph --page --open               one training step of out/ to look at, in the browser
   makemore graph --step 0 --fused --png      the first step, batch norm and cross entropy as one op each
@@ -129,10 +129,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=_seed, metavar="N", help="of the draw (the one trained with, plus 10)")
     add("--start", default="", metavar="TEXT", help="what each name begins with")
     add("--temperature", type=_positive, default=1.0, metavar="X", help="below 1 likelier names, above 1 stranger (1)")
-    add("--model", default="out", metavar="FILE", help="a model.npz or its folder (out)")
+    add("--model", default="out", metavar="FILE", help="a model.safetensors or its folder (out)")
 
     add = command("eval", _eval, "Print the losses of a trained network.").add_argument
-    add("--model", default="out", metavar="FILE", help="a model.npz or its folder (out)")
+    add("--model", default="out", metavar="FILE", help="a model.safetensors or its folder (out)")
     add("--names", metavar="FILE", help="the list to split and measure on (names.txt)")
 
     add = command(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from models.errors import BadInput, Failed
 from models.mlp import PARAMETERS
 from models.step import Step, find
-from models.storage import MODEL, Unwritable, all_or_nothing, folder
+from models.storage import Unwritable, all_or_nothing, folder, model_file
 from viz import plots
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ SHOWN = ("embcat", "hprebn", "bnraw", "hpreact", "h", "logits")  # of the 19 int
 def plot(options: argparse.Namespace, names_file: str) -> int:
     """Write the plots to the folder plots/ of --out and print where they are. Raises BadInput, NamesError, Failed."""
     out = Path(options.out)
-    if not (out / METRICS).exists() or not (out / MODEL).exists():
-        missing = out / (METRICS if (out / MODEL).exists() else MODEL)
+    if not (out / METRICS).exists() or not model_file(out).exists():
+        missing = out / (METRICS if model_file(out).exists() else model_file(out).name)
         raise BadInput(f"{missing}: not there, so there is no run to draw; make one: makemore train --out {out}")
     lines = read_metrics(out / METRICS)
     step = find(out, None, names_file)

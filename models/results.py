@@ -1,4 +1,4 @@
-"""What a run leaves in its folder: model.npz, metrics.jsonl, loss.png, samples.txt and graph.svg."""
+"""What a run leaves in its folder: model.safetensors, metrics.jsonl, loss.png, samples.txt and graph.svg."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from models.job import names_hash
 from models.mlp import MLP, Config
 from models.names import Vocabulary, build_dataset, read_names, split_names
 from models.sizes import TooLarge, check_fits
-from models.storage import MODEL, ModelError, Trained, load_model
+from models.storage import ModelError, Trained, load_model, model_file
 from models.train import Diverged, Plan, Trainer
 
 MANY = 1_000_000  # draws at a time
@@ -77,8 +77,8 @@ def find(out: Path, number: int | None, names_file: str, say: Callable[[str], No
             raise BadInput(f"--step {steps}: the run in {out} has {done:,} steps; name one from 0 to {done}")
         if hashed != names_hash(words):
             raise BadInput(
-                f"{names_file} is not the list that {out / MODEL} was trained on, and the batches are from that one; "
-                "name it with --names FILE"
+                f"{names_file} is not the list that {model_file(out)} was trained on, and the batches are from that "
+                "one; name it with --names FILE"
             )
     try:
         check_fits(config, plan, rows=sum(len(word) + 1 for word in words))
@@ -111,12 +111,12 @@ def skip(generator: mg.Generator, high: int, draws: int) -> None:
 
 def _load(out: Path) -> Trained | None:
     try:
-        if not (out / MODEL).exists():
+        if not (model_file(out)).exists():
             return None
     except OSError:
         return None  # it cannot be written to either, which is said there
     try:
-        return load_model(out / MODEL)
+        return load_model(model_file(out))
     except ModelError as error:
         raise BadInput(str(error)) from None
 
@@ -132,5 +132,5 @@ def _plan(out: Path, trained: Trained) -> tuple[Plan, int, str]:
         if not (isinstance(done, int) and 0 < done <= plan.steps):
             raise ValueError
     except (KeyError, TypeError, ValueError):
-        raise BadInput(f"{out / MODEL}: does not say how it was trained; train it again: makemore train") from None
+        raise BadInput(f"{model_file(out)}: does not say how it was trained; train it again: makemore train") from None
     return plan, done, hashed

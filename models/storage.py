@@ -1,18 +1,17 @@
 """Files: a trained model in and out, and results that appear whole or not at all.
 
-A model is an .npz (a zip of numpy arrays, readable by numpy.load) with its description as JSON inside. There is no
-pickle in it: reading one runs no code, and it allocates no more than the file's own size.
+A model is a file of minigrad.save: safetensors, its arrays called as the network calls them, with its description as
+JSON in the header and a checksum. There is no pickle in it: reading one runs no code, and it allocates no more than a
+few times the file's own size. The model.npz of earlier versions is still read, see models/npz.py.
 """
 
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 import tempfile
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,11 +19,13 @@ from typing import Any
 
 import numpy as np
 
+import minigrad as mg
 from models.mlp import MLP, STATISTICS, Config
 from models.names import NamesError, Vocabulary
 
-FORMAT = "makemore-mlp 1"
-MODEL = "model.npz"
+FORMAT, VERSION = "makemore-mlp", 2  # 1 is model.npz
+DESCRIPTION = "makemore"  # where it is among the arrays' names
+MODEL, OLD_MODEL = "model.safetensors", "model.npz"
 MAX_BYTES = 8 * 2**30
 
 
@@ -49,26 +50,34 @@ def save_model(path: str | os.PathLike[str], trained: Trained) -> None:
     """Write a model file; one that is there already is replaced whole or not at all. Raises OSError."""
     description = {
         "format": FORMAT,
+        "version": VERSION,
         "config": asdict(trained.model.config),
         "chars": "".join(trained.vocab.chars),
         "about": trained.about,
     }
-    text = np.frombuffer(json.dumps(description).encode(), np.uint8)
+    write_whole(path, as_bytes({**trained.model.state_dict(), DESCRIPTION: description}))
+
+
+def as_bytes(thing: Any) -> bytes:
+    """What minigrad.save() would write to a file."""
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, json=text, **trained.model.state_dict())
-    write_whole(path, buffer.getvalue())
+    mg.save(thing, buffer)
+    return buffer.getvalue()
+
+
+def model_file(place: Path) -> Path:
+    """The model in a folder: model.safetensors, or the model.npz of an earlier version where only that is there."""
+    old = place / OLD_MODEL
+    return old if not (place / MODEL).exists() and old.exists() else place / MODEL
 
 
 def load_model(path: str | os.PathLike[str]) -> Trained:
-    """Read a model file, or the model.npz of a folder. Raises ModelError for one that is not there or damaged."""
+    """Read a model file, or the model of a folder. Raises ModelError for one that is not there or damaged."""
     place = Path(path)
     try:
         if place.is_dir():
-            place = place / MODEL
-        if place.stat().st_size > MAX_BYTES:
-            raise ModelError(f"{place}: more than {MAX_BYTES:,} bytes; that is no model of this program")
-        with open(place, "rb") as file:
-            data = file.read(MAX_BYTES)
+            place = model_file(place)
+        data = read_bounded(place)
     except FileNotFoundError:
         raise ModelError(f"{place}: no such model; train one first: makemore train") from None
     except OSError as error:
@@ -78,20 +87,41 @@ def load_model(path: str | os.PathLike[str]) -> Trained:
     except ModelError as error:
         raise ModelError(f"{place}: {error}") from None
     except Exception as error:  # zipfile, json and numpy each have a dozen ways to say that bytes are damaged
-        reason = " ".join(str(error).split())[:100] or type(error).__name__
-        raise ModelError(f"{place}: damaged, or no model of this program ({reason})") from None
+        raise ModelError(f"{place}: damaged, or no model of this program ({reason(error)})") from None
+
+
+def read_bounded(place: Path) -> bytes:
+    """The content of a file that is not too large to be one of this program's. Raises OSError."""
+    with open(place, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(MAX_BYTES + 1) if size <= MAX_BYTES else b""
+    if size > MAX_BYTES or len(data) > MAX_BYTES:
+        raise OSError(f"more than {MAX_BYTES:,} bytes; this program writes no such file")
+    return data
+
+
+def reason(error: Exception) -> str:
+    """What an error says of damaged bytes, short and on one line."""
+    text = str(error).partition("cannot be loaded: ")[2] or str(error)
+    return " ".join(text.split())[:100] or type(error).__name__
 
 
 def _parse(data: bytes) -> Trained:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        # Stored and not compressed, so that nothing in it is larger than it looks; read() checks the CRC.
-        entries = archive.infolist()
-        if any(e.compress_type != zipfile.ZIP_STORED for e in entries) or sum(e.file_size for e in entries) > len(data):
-            raise ValueError("its parts are larger than the file")
-        members = {name.removesuffix(".npy"): archive.read(name) for name in archive.namelist()}
-    description = json.loads(_array(members.pop("json"), np.uint8).tobytes())
-    if description["format"] != FORMAT:
-        raise ModelError(f"its format is {str(description['format'])[:40]!r}, and this program reads {FORMAT!r}")
+    description: Any
+    if data[:2] == b"PK":
+        from models import npz
+
+        description, state = npz.read(data)
+    else:
+        loaded: Any = mg.load(io.BytesIO(data))
+        state = loaded if isinstance(loaded, dict) else {}
+        description = state.pop(DESCRIPTION, None)
+        if not isinstance(description, dict) or description.get("format") != FORMAT:
+            raise ModelError("not a model of this program; train one: makemore train")
+        if description["version"] != VERSION:
+            raise ModelError(
+                f"its version is {str(description['version'])[:40]}, and this program reads {VERSION}: use a newer one"
+            )
     config, chars, about = Config(**description["config"]), description["chars"], description["about"]
     try:
         vocab = Vocabulary(chars)
@@ -99,34 +129,32 @@ def _parse(data: bytes) -> Trained:
         raise ValueError(str(error)) from None
     if len(vocab) != config.vocab_size or vocab.chars != list(chars) or not isinstance(about, dict):
         raise ValueError("its vocabulary is not that of its sizes")
+    return Trained(network(config, state), vocab, about)
 
+
+def network(config: Config, state: Mapping[str, Any], calibrated: bool = True) -> MLP:
+    """A network of these sizes with these arrays. Raises ValueError where they do not fit, before it takes any memory.
+
+    calibrated: whether the statistics must be there.
+    """
     # The sizes are believed once the arrays have them: only then is a network of that size made.
-    state = {name: _array(member, np.float32) for name, member in members.items()}
-    shapes = config.shapes()
-    for name, shape in shapes.items():
-        if name not in state:
+    arrays = {name: np.asarray(value.array if isinstance(value, mg.Tensor) else value) for name, value in state.items()}
+    for name, shape in config.shapes().items():
+        if not calibrated and name in STATISTICS and name not in arrays:
+            continue
+        if name not in arrays:
             raise ValueError(f"{name} is missing")
-        if state[name].shape != shape:
-            raise ValueError(f"{name} has shape {state[name].shape}, its sizes say {shape}")
-        if not np.isfinite(state[name]).all():
+        if arrays[name].dtype != np.float32:
+            raise ValueError(f"{name} is of {arrays[name].dtype} where float32 must be")
+        if arrays[name].shape != shape:
+            raise ValueError(f"{name} has shape {arrays[name].shape}, its sizes say {shape}")
+        if not np.isfinite(arrays[name]).all():
             raise ValueError(f"{name} has values that are not finite")
-    if (state[STATISTICS[1]] < 0).any():
+    if STATISTICS[1] in arrays and (arrays[STATISTICS[1]] < 0).any():
         raise ValueError("bnvar has negative values")
     model = MLP(config)
-    model.load_state_dict(state)
-    return Trained(model, vocab, about)
-
-
-def _array(member: bytes, dtype: Any) -> np.ndarray:
-    """An array out of its .npy bytes, allocated only when its header agrees with how many there are."""
-    file = io.BytesIO(member)
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, found = read(file)
-    array = np.frombuffer(member, np.uint8, offset=file.tell())
-    if found != dtype:
-        raise ValueError(f"an array of {found} where {np.dtype(dtype)} must be")
-    return array.view(found).reshape(shape, order="F" if fortran else "C")
+    model.load_state_dict(arrays)
+    return model
 
 
 # ------------------------------------------------------------------------------------- whole or not at all
@@ -146,6 +174,16 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     except BaseException:
         Path(beside).unlink(missing_ok=True)
         raise
+    sync(place.parent)
+
+
+def sync(place: Path) -> None:
+    """Make sure that a file's content, or a folder's list of names, is on the disk. Raises OSError."""
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _umask() -> int:
@@ -167,7 +205,10 @@ def all_or_nothing(out: Path) -> Iterator[Path]:
         files = sorted(file.name for file in stage.iterdir())
         _refuse_folders(out, files)  # before the first is moved
         for name in files:
+            sync(stage / name)
+        for name in files:
             os.replace(stage / name, out / name)
+        sync(out)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 

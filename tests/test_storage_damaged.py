@@ -1,5 +1,6 @@
 """load on what save() did not write: pickles, other formats, damaged files, and any bytes at all."""
 
+import hashlib
 import io
 import json
 import os
@@ -84,9 +85,39 @@ def test_a_header_whose_length_looks_like_a_pickle_is_read():
 
 
 def test_a_newer_version_is_refused():
-    data = saved([1]).replace(b'"version":"1"', b'"version":"2"')
-    with pytest.raises(ValueError, match="version '2', this minigrad reads 1"):
+    data = saved([1]).replace(b'"version":"2"', b'"version":"3"')
+    with pytest.raises(ValueError, match="version '3', this minigrad reads 1 and 2: use a newer one"):
         mg.load(io.BytesIO(data))
+
+
+def test_the_version_before_has_no_checksum_and_is_read():
+    data = saved([1, mg.ones(2)])
+    digest = data.split(b'"sha256":"')[1][:64]
+    old = data.replace(b'"version":"2","sha256":"' + digest + b'"', b'"version":"1"')
+    old = (len(old) - 8 - 8).to_bytes(8, "little") + old[8:]
+    found = mg.load(io.BytesIO(old))
+    assert found[0] == 1 and found[1].tolist() == [1, 1]
+
+
+def test_a_changed_bit_anywhere_is_noticed():
+    """Also in the numbers, which a file without a checksum gives as they are. mmap does not read them all."""
+    data = saved({"w": mg.arange(6.0), "text": "some text"})
+    for place in range(len(data)):
+        for bit in (1, 64):
+            changed = bytearray(data)
+            changed[place] ^= bit
+            with pytest.raises(ValueError, match="cannot be loaded"):
+                mg.load(io.BytesIO(bytes(changed)))
+    digest = data.split(b'"sha256":"')[1][:64].decode()
+    assert hashlib.sha256(data.replace(digest.encode(), b"0" * 64)).hexdigest() == digest
+
+
+def test_what_has_no_end_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/zero", tmp_path / "pipe"):
+        for mmap in (False, True):
+            with pytest.raises(ValueError, match="a device or a pipe"):
+                mg.load(path, mmap=mmap)
 
 
 # --------------------------------------------------------------------------------------------- damaged files

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-FILES = {"model.npz", "metrics.jsonl", "loss.png", "samples.txt", "graph.svg"}
+FILES = {"model.safetensors", "metrics.jsonl", "loss.png", "samples.txt", "graph.svg"}
 ENVIRONMENT = {
     **os.environ, "PYTHONPATH": str(PROJECT), "PYTHONWARNINGS": "error", "PYTHONUTF8": "1", "OPENBLAS_NUM_THREADS": "1"
 }  # fmt: skip
@@ -91,7 +91,7 @@ def test_train_leaves_everything(run):
 def test_sample_and_eval_work_from_it(run):
     cwd, done = run
     assert makemore("sample", cwd=cwd).stdout.splitlines() == done.stdout.splitlines()[-20:]
-    options = ["-n", 3, "--seed", 7, "--start", "an", "--temperature", 0.5, "--model", "out/model.npz"]
+    options = ["-n", 3, "--seed", 7, "--start", "an", "--temperature", 0.5, "--model", "out/model.safetensors"]
     few = makemore("sample", *options, cwd=cwd)
     assert len(few.stdout.splitlines()) == 3
     assert all(name.startswith("an") for name in few.stdout.splitlines())
@@ -264,15 +264,15 @@ def test_an_out_that_cannot_be(untouched, out, reason):
 
 
 def test_a_folder_where_a_file_must_go(tmp_path):
-    (tmp_path / "out" / "model.npz").mkdir(parents=True)
-    assert "out/model.npz: a folder where a file must go" in refused(tmp_path, "train", *SMALL)
-    assert not any((tmp_path / "out" / "model.npz").iterdir())
+    (tmp_path / "out" / "model.safetensors").mkdir(parents=True)
+    assert "out/model.safetensors: a folder where a file must go" in refused(tmp_path, "train", *SMALL)
+    assert not any((tmp_path / "out" / "model.safetensors").iterdir())
 
 
 def test_models_that_cannot_be_used(untouched, run):
-    assert "out/model.npz: no such model; train one first" in refused(untouched, "sample")
+    assert "out/model.safetensors: no such model; train one first" in refused(untouched, "sample")
     assert "nowhere: no such model" in refused(untouched, "eval", "--model", "nowhere")
-    good = (run[0] / "out" / "model.npz").read_bytes()
+    good = (run[0] / "out" / "model.safetensors").read_bytes()
     (untouched / "bad.npz").write_bytes(good[:-2000])
     assert "bad.npz: damaged" in refused(untouched, "sample", "--model", "bad.npz")
     assert "names.txt: damaged, or no model" in refused(untouched, "eval", "--model", "names.txt")

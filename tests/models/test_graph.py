@@ -238,12 +238,12 @@ def test_a_step_that_no_machine_has_memory_for(here, capsys, tmp_path):
 def test_another_list_has_other_batches(here, capsys, tmp_path):
     (tmp_path / "other.txt").write_text("emma\nolivia\nava\nmia\nana\nada\n")
     line = refused(capsys, "--names", tmp_path / "other.txt")
-    assert "other.txt is not the list that out/model.npz was trained on" in line and "--names FILE" in line
+    assert "other.txt is not the list that out/model.safetensors was trained on" in line and "--names FILE" in line
 
 
 def test_a_damaged_model(here, capsys, tmp_path):
-    (tmp_path / "model.npz").write_bytes((here / "out" / "model.npz").read_bytes()[:-900])
-    assert "model.npz: damaged" in refused(capsys, "--out", tmp_path)
+    (tmp_path / "model.safetensors").write_bytes((here / "out" / "model.safetensors").read_bytes()[:-900])
+    assert "model.safetensors: damaged" in refused(capsys, "--out", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -254,8 +254,10 @@ def test_a_damaged_model(here, capsys, tmp_path):
 def test_a_model_that_does_not_say_how_it_was_trained(here, capsys, tmp_path, about):
     trained = load_model(here / "out")
     trained.about = trained.about | about if about else {}
-    save_model(tmp_path / "model.npz", trained)
-    assert re.search(r"model.npz: does not say how it was trained; train it again", refused(capsys, "--out", tmp_path))
+    save_model(tmp_path / "model.safetensors", trained)
+    assert re.search(
+        r"model.safetensors: does not say how it was trained; train it again", refused(capsys, "--out", tmp_path)
+    )
 
 
 def test_a_folder_where_the_picture_must_go(here, capsys, tmp_path):

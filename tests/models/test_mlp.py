@@ -3,9 +3,11 @@
 import io
 import json
 import zipfile
+from dataclasses import asdict
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 from torch.nn import functional as F
 
@@ -151,32 +153,64 @@ def trained(model):
     return Trained(model, Vocabulary("abcdefghijklmnopqrstuvwxyz"), {"steps": 7})
 
 
+def old_model(trained):
+    """model.npz as earlier versions wrote it."""
+    about = {"config": asdict(trained.model.config), "chars": "".join(trained.vocab.chars), "about": trained.about}
+    text = np.frombuffer(json.dumps({"format": "makemore-mlp 1", **about}).encode(), np.uint8)
+    buffer = io.BytesIO()
+    np.savez(buffer, json=text, **trained.model.state_dict())
+    return buffer.getvalue()
+
+
+def check_same(again, trained):
+    assert again.model.config == trained.model.config
+    assert again.vocab.stoi == trained.vocab.stoi
+    assert again.about == {"steps": 7}
+    before, after = trained.model.state_dict(), again.model.state_dict()
+    assert list(before) == list(after)
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    assert all(p.requires_grad and p.is_leaf for p in again.model.parameters())
+
+
 def test_save_and_load(tmp_path, trained):
-    save_model(tmp_path / "model.npz", trained)
-    for path in (tmp_path / "model.npz", tmp_path, str(tmp_path)):  # a folder stands for its model.npz
-        again = load_model(path)
-        assert again.model.config == trained.model.config
-        assert again.vocab.stoi == trained.vocab.stoi
-        assert again.about == {"steps": 7}
-        before, after = trained.model.state_dict(), again.model.state_dict()
-        assert list(before) == list(after)
-        assert all(np.array_equal(before[name], after[name]) for name in before)
-        assert all(p.requires_grad and p.is_leaf for p in again.model.parameters())
-    # anyone's numpy reads it, and no file is left beside it
-    with np.load(tmp_path / "model.npz", allow_pickle=False) as file:
-        assert file["C"].shape == (27, 10)
-    assert [p.name for p in tmp_path.iterdir()] == ["model.npz"]
+    path = tmp_path / "model.safetensors"
+    save_model(path, trained)
+    for place in (path, tmp_path, str(tmp_path)):  # a folder stands for its model
+        check_same(load_model(place), trained)
+    assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]  # and no file is left beside it
+    # anyone's safetensors reads it, under the network's own names
+    arrays = safetensors.numpy.load_file(path)
+    assert all(np.array_equal(arrays[name], array) for name, array in trained.model.state_dict().items())
+    assert len(arrays) == len(PARAMETERS) + 2
+
+
+def test_the_model_of_an_earlier_version_is_read_and_a_newer_one_refused(tmp_path, trained):
+    (tmp_path / "model.npz").write_bytes(old_model(trained))
+    check_same(load_model(tmp_path), trained)
+    check_same(load_model(tmp_path / "model.npz"), trained)
+    trained.about = {"steps": 8}
+    save_model(tmp_path / "model.safetensors", trained)
+    assert load_model(tmp_path).about == {"steps": 8}  # where both are, the new one is the folder's
+    (tmp_path / "x").write_bytes(rewritten((tmp_path / "model.safetensors").read_bytes(), version=3))
+    with pytest.raises(ModelError, match=r"x: its version is 3, and this program reads 2: use a newer one$"):
+        load_model(tmp_path / "x")
+    mg.save({"C": mg.ones(3)}, tmp_path / "x")
+    with pytest.raises(ModelError, match=r"x: not a model of this program"):
+        load_model(tmp_path / "x")
 
 
 def test_a_model_that_is_not_there(tmp_path):
     with pytest.raises(ModelError, match=r"nothing\.npz: no such model; train one first"):
         load_model(tmp_path / "nothing.npz")
+    with pytest.raises(ModelError, match=r"model\.safetensors: no such model; train one first"):
+        load_model(tmp_path)
 
 
-def test_each_kind_of_damage_is_one_line(tmp_path, trained):
-    path = tmp_path / "model.npz"
+@pytest.mark.parametrize("old", [False, True])
+def test_each_kind_of_damage_is_one_line(tmp_path, trained, old):
+    path = tmp_path / "model"
     save_model(path, trained)
-    good = path.read_bytes()
+    good = old_model(trained) if old else path.read_bytes()
     rng = np.random.default_rng(0)
     damaged = [b"", b"PK", b"hello\n" * 50, good[: len(good) // 2], good[:-1], good[100:]]
     for _ in range(150):
@@ -192,32 +226,37 @@ def test_each_kind_of_damage_is_one_line(tmp_path, trained):
         except ModelError as error:
             assert str(error).startswith(f"{path}: ")
             assert "\n" not in str(error)
-    assert harmless < 15
+    assert harmless < (15 if old else 1)
 
 
 def rewritten(good, **changes):
-    """The model file with members or fields of its description replaced; None takes one out."""
-    with np.load(io.BytesIO(good)) as file:
-        arrays = dict(file)
-    description = json.loads(arrays["json"].tobytes())
+    """The model file with arrays or fields of its description replaced; None takes one out. Of either version."""
+    if good[:2] == b"PK":
+        with np.load(io.BytesIO(good)) as file:
+            held = dict(file)
+        description = json.loads(held.pop("json").tobytes())
+    else:
+        held = mg.load(io.BytesIO(good))
+        description = held.pop("makemore")
     for name, value in changes.items():
-        if name in arrays:
-            arrays[name] = value
-        else:
-            description[name] = value
-    arrays["json"] = np.frombuffer(json.dumps(description).encode(), np.uint8)
+        (held if name in held else description)[name] = value
+    held = {name: array for name, array in held.items() if array is not None}
     buffer = io.BytesIO()
-    np.savez(buffer, **{name: array for name, array in arrays.items() if array is not None})
+    if good[:2] == b"PK":
+        np.savez(buffer, json=np.frombuffer(json.dumps(description).encode(), np.uint8), **held)
+    else:
+        mg.save({**held, "makemore": description}, buffer)
     return buffer.getvalue()
 
 
 HUGE = {"vocab_size": 27, "context": 3, "embd": 10**9, "hidden": 10**9, "seed": 1}
 
 
+@pytest.mark.parametrize("old", [False, True])
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"format": "makemore-mlp 2"}, "its format is 'makemore-mlp 2'"),
+        ({"format": "makemore-mlp 9"}, "its format is 'makemore-mlp 9'|not a model of this program"),
         ({"config": HUGE}, "C has shape"),  # believed by nobody, so nothing of that size is made
         ({"config": {"vocab_size": 27, "new": 1}}, "unexpected keyword"),
         ({"chars": "ab"}, "vocabulary"),
@@ -228,14 +267,20 @@ HUGE = {"vocab_size": 27, "context": 3, "embd": 10**9, "hidden": 10**9, "seed": 
         ({"W2": np.full((64, 27), np.nan, np.float32)}, "not finite"),
         ({"W2": np.zeros((64, 27))}, "float64"),
         ({"b1": np.zeros((1, 64), np.float32)}, r"b1 has shape \(1, 64\)"),
-        ({"b1": np.array([{"a": 1}], object)}, "damaged"),  # a pickle is not opened
     ],
 )
-def test_a_file_that_says_something_else(tmp_path, trained, changes, reason):
-    path = tmp_path / "model.npz"
+def test_a_file_that_says_something_else(tmp_path, trained, changes, reason, old):
+    path = tmp_path / "model"
     save_model(path, trained)
-    path.write_bytes(rewritten(path.read_bytes(), **changes))
+    path.write_bytes(rewritten(old_model(trained) if old else path.read_bytes(), **changes))
     with pytest.raises(ModelError, match=reason):
+        load_model(path)
+
+
+def test_a_pickle_in_an_old_model_is_not_opened(tmp_path, trained):
+    path = tmp_path / "model.npz"
+    path.write_bytes(rewritten(old_model(trained), b1=np.array([{"a": 1}], object)))
+    with pytest.raises(ModelError, match="damaged"):
         load_model(path)
 
 

@@ -37,7 +37,7 @@ def copy(run, tmp_path, monkeypatch, capsys):
     """A working folder with copies of the list and of out/."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "out").mkdir()
-    for file in ("names.txt", "out/metrics.jsonl", "out/model.npz"):
+    for file in ("names.txt", "out/metrics.jsonl", "out/model.safetensors"):
         (tmp_path / file).write_bytes((run / file).read_bytes())
     capsys.readouterr()
     return tmp_path
@@ -129,11 +129,11 @@ def test_help(capsys):
 
 
 def test_no_run_there(copy, capsys):
-    assert "nowhere/model.npz: not there, so there is no run to draw" in refused(capsys, "--out", "nowhere")
+    assert "nowhere/model.safetensors: not there, so there is no run to draw" in refused(capsys, "--out", "nowhere")
     assert not (copy / "nowhere").exists()
     (copy / "out" / "metrics.jsonl").unlink()
     assert "out/metrics.jsonl: not there" in refused(capsys)
-    assert "names.txt/model.npz: not there" in refused(capsys, "--out", "names.txt")
+    assert "names.txt/model.safetensors: not there" in refused(capsys, "--out", "names.txt")
     assert not (copy / "out" / "plots").exists()
 
 
@@ -170,8 +170,8 @@ def test_metrics_that_are_none(copy, capsys, content, reason):
 def test_another_list_a_damaged_model_and_an_option_that_is_none(copy, capsys):
     (copy / "other.txt").write_text("emma\nolivia\nava\nmia\nana\nada\n")
     assert "other.txt is not the list" in refused(capsys, "--names", "other.txt")
-    (copy / "out" / "model.npz").write_bytes(b"PK")
-    assert "out/model.npz: damaged" in refused(capsys)
+    (copy / "out" / "model.safetensors").write_bytes(b"PK")
+    assert "out/model.safetensors: damaged" in refused(capsys)
     assert main(["plot", "--svg"]) == 2
     assert "--svg" in capsys.readouterr().err
 
