@@ -3,7 +3,7 @@
 PYTHON ?= python3
 STEPS ?= 200000
 
-.PHONY: help train test lint lecture from-torch parity examples notebook mutants graph plots pictures browser page-assets clean
+.PHONY: help train test lint dist lecture from-torch parity examples notebook mutants graph plots pictures browser page-assets clean
 .NOTPARALLEL:
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make pictures   draw the README's pictures anew (the plot among them is of a short run)"
 	@echo "make browser Debian's chromium and graphviz, for the tests that look with them (apt; without, those are skipped)"
 	@echo "make page-assets   build the page's script and style from viz/assets/src (needs node and npm)"
+	@echo "make dist    build the wheel and the sdist into dist/"
 	@echo "make clean   remove .venv, build files and caches; out/ stays"
 	@echo "PYTHON=...   the Python (3.11 or newer) that .venv is made with, now $(PYTHON)"
 
@@ -49,6 +50,11 @@ test: lint
 
 mutants: .venv/.test
 	@.venv/bin/python -m tests.parity.mutants $(ONLY)
+
+dist: .venv/.test
+	@rm -rf build dist
+	.venv/bin/python -m build --outdir dist .
+	@ls -l dist
 
 lecture: .venv/.test
 	.venv/bin/python tests/lecture/run.py

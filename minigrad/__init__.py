@@ -8,9 +8,11 @@
 Names, defaults and meanings are torch's where torch has the thing.
 """
 
+import builtins as _builtins
 import math as _math
+import typing as _typing
 import warnings as _warnings
-from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
+from typing import Any as _Any
 
 from . import (
     autograd as autograd,
@@ -206,9 +208,29 @@ from .random import (
 )
 from .size import Size as Size
 from .tensor import Tensor as Tensor
+from .version import __version__ as __version__
 
-if _TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from . import check as check, nn as nn, optim as optim, utils as utils
+    from .creation import as_tensor as asarray
+    from .functions import (
+        abs as absolute,
+        cat as concat,
+        cat as concatenate,
+        clamp as clip,
+        div as divide,
+        div as true_divide,
+        ge as greater_equal,
+        gt as greater,
+        le as less_equal,
+        lt as less,
+        movedim as moveaxis,
+        mul as multiply,
+        ne as not_equal,
+        neg as negative,
+        sub as subtract,
+        transpose as swapdims,
+    )
     from .storage import load as load, save as save
 
 
@@ -223,37 +245,35 @@ inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
 _LATER = {"check": "check", "nn": "nn", "optim": "optim", "utils": "utils", "load": "storage", "save": "storage"}
 
 
-def is_tensor(obj: _Any) -> _Any:
+def is_tensor(obj: _Any) -> _builtins.bool:
     """Whether this is a Tensor. Source: torch.is_tensor."""
     return isinstance(obj, Tensor)
 
 
-def numel(input: Tensor) -> _Any:
+def numel(input: Tensor) -> _builtins.int:
     """How many elements there are. Source: torch.numel."""
     return input.array.size
 
 
-def is_floating_point(input: Tensor) -> _Any:
+def is_floating_point(input: Tensor) -> _builtins.bool:
     """Whether the dtype is a float. Source: torch.is_floating_point."""
     return input.is_floating_point()
 
 
-def __getattr__(name: str) -> _Any:
-    from .names import missing, spelling
+if not _typing.TYPE_CHECKING:  # to a type checker, a name that is not above is a mistake
 
-    found: _Any
-    if name in _LATER:
-        from importlib import import_module
+    def __getattr__(name: str) -> _Any:
+        from .names import missing, spelling
 
-        found = import_module("." + _LATER[name], __name__)
-        found = found if _LATER[name] == name else getattr(found, name)
-    elif name == "__version__":
-        from importlib.metadata import version
+        found: _Any
+        if name in _LATER:
+            from importlib import import_module
 
-        found = version("minigrad")
-    elif (of := spelling(name)) is not None:
-        found = globals()[of]
-    else:
-        raise missing("minigrad", name, [*globals(), *_LATER])
-    globals()[name] = found
-    return found
+            found = import_module("." + _LATER[name], __name__)
+            found = found if _LATER[name] == name else getattr(found, name)
+        elif (of := spelling(name)) is not None:
+            found = globals()[of]
+        else:
+            raise missing("minigrad", name, [*globals(), *_LATER])
+        globals()[name] = found
+        return found

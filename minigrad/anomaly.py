@@ -29,6 +29,9 @@ class detect_anomaly:
     for all threads while it is on; it is slow.
     """
 
+    check_nan: bool
+    check_inf: bool
+
     def __init__(self, check_nan: bool = True, check_inf: bool = True) -> None:
         self.check_nan, self.check_inf = check_nan, check_inf
 

@@ -11,21 +11,22 @@ import numpy as np
 
 dtype = np.dtype  # torch.dtype: what all of these are
 
-float32 = float_ = np.dtype(np.float32)
-float64 = double = np.dtype(np.float64)
-int8 = np.dtype(np.int8)
-int16 = short = np.dtype(np.int16)
-int32 = int_ = np.dtype(np.int32)
-int64 = long = np.dtype(np.int64)
-uint8 = np.dtype(np.uint8)
-bool_ = np.dtype(np.bool_)
+float32: np.dtype[np.float32] = np.dtype(np.float32)
+float64: np.dtype[np.float64] = np.dtype(np.float64)
+int8: np.dtype[np.int8] = np.dtype(np.int8)
+int16: np.dtype[np.int16] = np.dtype(np.int16)
+int32: np.dtype[np.int32] = np.dtype(np.int32)
+int64: np.dtype[np.int64] = np.dtype(np.int64)
+uint8: np.dtype[np.uint8] = np.dtype(np.uint8)
+bool_: np.dtype[np.bool_] = np.dtype(np.bool_)
+float_, double, short, int_, long = float32, float64, int16, int32, int64
 
-SUPPORTED: frozenset[np.dtype] = frozenset((float32, float64, int8, int16, int32, int64, uint8, bool_))
+SUPPORTED: frozenset[np.dtype[Any]] = frozenset((float32, float64, int8, int16, int32, int64, uint8, bool_))
 
-_default = float32
+_default: np.dtype[Any] = float32
 
 
-def get_default_dtype() -> np.dtype:
+def get_default_dtype() -> np.dtype[Any]:
     """The dtype that Python floats become: float32 unless set otherwise."""
     return _default
 
@@ -39,7 +40,7 @@ def set_default_dtype(dtype: Any) -> None:
     _default = dtype
 
 
-def check(dtype: Any) -> np.dtype:
+def check(dtype: Any) -> np.dtype[Any]:
     """The numpy dtype meant by *dtype*; TypeError if unsupported.
 
     A dtype, its name, or Python's float, int, bool, which are float64, int64, bool.
@@ -58,17 +59,17 @@ def _names() -> str:
     return ", ".join(sorted(str(d) for d in SUPPORTED))
 
 
-def is_float(dtype: np.dtype) -> bool:
+def is_float(dtype: np.dtype[Any]) -> bool:
     """Whether the dtype can carry a gradient."""
     return dtype.kind == "f"
 
 
-def category(dtype: np.dtype) -> int:
+def category(dtype: np.dtype[Any]) -> int:
     """0 bool, 1 int, 2 float: what is of a lower one can be put into what is of a higher."""
     return 2 if dtype.kind == "f" else 0 if dtype.kind == "b" else 1
 
 
-def promote_types(a: np.dtype, b: np.dtype) -> np.dtype:
+def promote_types(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
     """The dtype that both become when two arrays meet; unlike numpy's, an int never widens a float."""
     if a is b:
         return a
@@ -77,13 +78,13 @@ def promote_types(a: np.dtype, b: np.dtype) -> np.dtype:
     return np.promote_types(a, b)
 
 
-def result_type(*operands: Any) -> np.dtype:
+def result_type(*operands: Any) -> np.dtype[Any]:
     """The dtype of an operation on arrays and Python scalars, as torch decides it.
 
     Arrays with dimensions come first, then 0-d arrays, then Python scalars: a later one changes the result
     only where it is of a higher category (bool < int < float).
     """
-    ranks: list[np.dtype | None] = [None, None, None]
+    ranks: list[np.dtype[Any] | None] = [None, None, None]
     for x in operands:
         if not hasattr(x, "dtype"):  # np.float64 is a float too, but says its dtype
             rank, found = 2, bool_ if isinstance(x, bool) else int64 if isinstance(x, int) else _default
@@ -91,7 +92,7 @@ def result_type(*operands: Any) -> np.dtype:
             rank, found = (0 if x.ndim else 1), x.dtype
         held = ranks[rank]
         ranks[rank] = found if held is None else promote_types(held, found)
-    result: np.dtype | None = None
+    result: np.dtype[Any] | None = None
     for dtype in ranks:
         if dtype is not None and (result is None or category(dtype) > category(result)):
             result = dtype
@@ -121,14 +122,14 @@ def promoted(kind: str, arrays: list[Any]) -> list[Any]:
     return arrays[:first] + [x if x is None else _cast(x, dtype) for x in arrays[first:]]
 
 
-def _cast(x: Any, dtype: np.dtype) -> Any:
+def _cast(x: Any, dtype: np.dtype[Any]) -> Any:
     if isinstance(x, np.ndarray):
         return x.astype(dtype, copy=False)
     # A Python int beyond a small dtype wraps round, as in torch; numpy alone would raise.
     return dtype.type(x) if dtype.kind == "f" else np.asarray(x).astype(dtype)[()]
 
 
-def scalar(value: Any, dtype: np.dtype) -> Any:
+def scalar(value: Any, dtype: np.dtype[Any]) -> Any:
     """A Python number in this dtype; RuntimeError if that cannot hold it (-1 in uint8 wraps, as in torch)."""
     if dtype.kind in "iu":
         info = np.iinfo(dtype)

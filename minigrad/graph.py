@@ -102,6 +102,16 @@ class Node:
 
     __slots__ = ("__weakref__", "dtype", "extra", "inputs", "plan", "saved", "seq", "settings", "shape", "watched")
 
+    plan: Plan
+    inputs: tuple[Any, ...]
+    saved: Any
+    watched: Sequence[list[str]]
+    settings: dict[str, Any]
+    shape: tuple[int, ...]
+    dtype: Any
+    extra: Extra | None
+    seq: int
+
     def __init__(
         self,
         plan: Plan,
@@ -118,7 +128,7 @@ class Node:
         self.settings = settings
         self.shape = out.shape
         self.dtype = out.dtype
-        self.extra: Extra | None = None
+        self.extra = None
         self.seq = next_number()
 
     @property
@@ -157,18 +167,22 @@ class Extra:
         self.name: str | None = None
         self.hooks: dict[int, Callable[[Any], Any]] = {}
         self.tensor: weakref.ref[Any] | None = None
-        self.retains = False
+        self.retains: bool = False
         self.parts: list[
             tuple[Any, Any, Any]
         ] = []  # each use: its op, its node while it lives, the gradient from there
         self.where: str | None = None
-        self.generation = 0
+        self.generation: int = 0
 
 
 class Constant:
     """A Tensor that took part in an op without requiring grad: its shape and dtype, and itself while it lives."""
 
     __slots__ = ("dtype", "shape", "tensor")
+
+    shape: tuple[int, ...]
+    dtype: Any
+    tensor: Callable[[], Any]
 
     def __init__(self, x: Any) -> None:
         self.shape = x.shape

@@ -34,4 +34,5 @@ class Size(tuple[int, ...]):
     def __mul__(self, n: SupportsIndex) -> Size:
         return Size(tuple.__mul__(self, n))
 
-    __rmul__ = __mul__
+    def __rmul__(self, n: SupportsIndex) -> Size:
+        return self * n

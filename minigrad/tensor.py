@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .convert import to_array
 from .graph import Engine, Extra, Handle, Node, _recording
@@ -61,7 +62,7 @@ class Tensor(Vocabulary):
         return Size(self.array.shape)
 
     @property
-    def dtype(self) -> np.dtype:
+    def dtype(self) -> np.dtype[Any]:
         return self.array.dtype
 
     @property
@@ -214,13 +215,13 @@ class Tensor(Vocabulary):
 
     # --------------------------------------------------------------------------- out of Tensors
 
-    def numpy(self) -> np.ndarray:
+    def numpy(self) -> NDArray[Any]:
         """The array, memory shared. Raises RuntimeError if this requires grad: use detach().numpy()."""
         if self.requires_grad:
             raise RuntimeError("this Tensor requires grad, numpy() would drop its graph: use .detach().numpy()")
         return self._shared()
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if self.requires_grad:
             raise RuntimeError("this Tensor requires grad, a numpy array would drop its graph: use .detach()")
         return np.array(self._shared(), dtype=dtype, copy=copy)
@@ -284,15 +285,19 @@ class View:
 
     __slots__ = ("base", "chain", "generation")
 
+    base: Tensor
+    chain: Any
+    generation: int
+
     def __init__(self, of: Tensor, chain: Any) -> None:
         if of._view is not None:
             before = of._view.chain
-            self.base: Tensor = of._view.base
+            self.base = of._view.base
             if isinstance(chain, list):
                 chain = before + chain if isinstance(before, list) else before
         else:
             self.base = of
-        self.chain: Any = chain
+        self.chain = chain
         extra = self.base._extra
         self.generation = extra.generation if extra else 0
 
@@ -340,7 +345,7 @@ def changed(tensor: Tensor, how: str) -> None:
 
 
 def _rebuild(
-    kind: type[Tensor], array: np.ndarray, requires_grad: bool, grad: Tensor | None, name: str | None
+    kind: type[Tensor], array: NDArray[Any], requires_grad: bool, grad: Tensor | None, name: str | None
 ) -> Tensor:
     tensor = _new(kind)
     tensor.array = array

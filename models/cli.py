@@ -60,6 +60,19 @@ class _Parser(argparse.ArgumentParser):
         self.exit(BAD_INPUT, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
+class _Version(argparse.Action):
+    """--version, which imports the engine only when it is asked for: --help is at once."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from minigrad import __version__
+
+        print(f"makemore (minigrad) {__version__}")
+        parser.exit()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with these arguments, sys.argv's by default; returns the exit status."""
     for stream in (sys.stdout, sys.stderr):
@@ -100,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="makemore", description="The makemore MLP on minigrad: learn names, make new ones.", epilog=EXAMPLES,
         formatter_class=raw, allow_abbrev=False,
     )  # fmt: skip
-    parser.add_argument("--version", action="version", version=f"makemore (minigrad) {_version()}")
+    parser.add_argument("--version", action=_Version, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="train | sample | eval | ...")
 
     def command(name: str, run: Callable[[argparse.Namespace], int], text: str, more: str = "") -> Any:
@@ -200,21 +213,12 @@ def _positive(text: str) -> float:
     return value
 
 
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("minigrad")
-    except PackageNotFoundError:
-        return "(not installed)"
-
-
 def _names_file(given: str | None) -> str:
-    """--names, or names.txt: in the working folder or else beside this package, where a checkout has it."""
+    """--names, or names.txt: in the working folder, or else beside this package (a checkout) or in it (a wheel)."""
     if given is not None:
         return given
-    here, beside = Path("names.txt"), Path(__file__).resolve().parent.parent / "names.txt"
-    for path in (here, beside):
+    package = Path(__file__).resolve().parent
+    for path in (Path("names.txt"), package.parent / "names.txt", package / "names.txt"):
         if path.is_file():
             return str(path)
     raise BadInput("names.txt is not in this folder; name a list, one name a line, with --names FILE")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from ..tensor import Tensor, wrap
 
 _DEVICES = frozenset(("cpu", "cuda", "mps", "xpu", "meta"))
 _PLAIN = frozenset((Tensor, float, int, bool))
+Unary: TypeAlias = Callable[[Any], Tensor]
+Binary: TypeAlias = Callable[[Any, Any], Tensor]
 
 
 def operand(x: Any) -> Any:
@@ -37,7 +39,7 @@ def _need(x: Any, name: str) -> Any:
     return x
 
 
-def _unary(op: type[ops.Op], name: str, source: str = "") -> Callable[[Any], Tensor]:
+def _unary(op: type[ops.Op], name: str, source: str = "") -> Unary:
     def function(input: Any) -> Tensor:
         if not isinstance(input, Tensor):
             input = as_tensor(input, name)
@@ -51,7 +53,7 @@ def _unary(op: type[ops.Op], name: str, source: str = "") -> Callable[[Any], Ten
     return function
 
 
-def _binary(op: type[ops.Op], name: str) -> Callable[[Any, Any], Tensor]:
+def _binary(op: type[ops.Op], name: str) -> Binary:
     def function(input: Any, other: Any) -> Tensor:
         x, y = _need(input, name), _need(other, name)
         if not isinstance(x, Tensor) and not isinstance(y, Tensor):
@@ -73,47 +75,47 @@ def as_tensor(x: Any, name: str = "as_tensor") -> Tensor:
     return x if isinstance(x, Tensor) else Tensor(x)
 
 
-exp = _unary(ops.Exp, "exp")
-expm1 = _unary(ops.Expm1, "expm1")
-log = _unary(ops.Log, "log")
-log1p = _unary(ops.Log1p, "log1p")
-log2 = _unary(ops.Log2, "log2")
-log10 = _unary(ops.Log10, "log10")
-sqrt = _unary(ops.Sqrt, "sqrt")
-abs = _unary(ops.Abs, "abs")
-neg = _unary(ops.Neg, "neg")
-sign = _unary(ops.Sign, "sign")
-floor = _unary(ops.Floor, "floor")
-ceil = _unary(ops.Ceil, "ceil")
-sin = _unary(ops.Sin, "sin")
-cos = _unary(ops.Cos, "cos")
-tanh = _unary(ops.Tanh, "tanh")
-sigmoid = _unary(ops.Sigmoid, "sigmoid")
-erf = _unary(ops.Erf, "erf")
-relu = _unary(ops.Relu, "relu")
-isnan = _unary(ops.IsNan, "isnan")
-isinf = _unary(ops.IsInf, "isinf")
-isfinite = _unary(ops.IsFinite, "isfinite")
-logical_not = _unary(ops.LogicalNot, "logical_not")
-bitwise_not = _unary(ops.BitNot, "bitwise_not")
+exp: Unary = _unary(ops.Exp, "exp")
+expm1: Unary = _unary(ops.Expm1, "expm1")
+log: Unary = _unary(ops.Log, "log")
+log1p: Unary = _unary(ops.Log1p, "log1p")
+log2: Unary = _unary(ops.Log2, "log2")
+log10: Unary = _unary(ops.Log10, "log10")
+sqrt: Unary = _unary(ops.Sqrt, "sqrt")
+abs: Unary = _unary(ops.Abs, "abs")
+neg: Unary = _unary(ops.Neg, "neg")
+sign: Unary = _unary(ops.Sign, "sign")
+floor: Unary = _unary(ops.Floor, "floor")
+ceil: Unary = _unary(ops.Ceil, "ceil")
+sin: Unary = _unary(ops.Sin, "sin")
+cos: Unary = _unary(ops.Cos, "cos")
+tanh: Unary = _unary(ops.Tanh, "tanh")
+sigmoid: Unary = _unary(ops.Sigmoid, "sigmoid")
+erf: Unary = _unary(ops.Erf, "erf")
+relu: Unary = _unary(ops.Relu, "relu")
+isnan: Unary = _unary(ops.IsNan, "isnan")
+isinf: Unary = _unary(ops.IsInf, "isinf")
+isfinite: Unary = _unary(ops.IsFinite, "isfinite")
+logical_not: Unary = _unary(ops.LogicalNot, "logical_not")
+bitwise_not: Unary = _unary(ops.BitNot, "bitwise_not")
 
-mul = _binary(ops.Mul, "mul")
-maximum = _binary(ops.Maximum, "maximum")
-minimum = _binary(ops.Minimum, "minimum")
-remainder = _binary(ops.Remainder, "remainder")
-floor_divide = _binary(ops.FloorDivide, "floor_divide")
-eq = _binary(ops.Equal, "eq")
-ne = _binary(ops.NotEqual, "ne")
-lt = _binary(ops.Less, "lt")
-le = _binary(ops.LessEqual, "le")
-gt = _binary(ops.Greater, "gt")
-ge = _binary(ops.GreaterEqual, "ge")
-logical_and = _binary(ops.LogicalAnd, "logical_and")
-logical_or = _binary(ops.LogicalOr, "logical_or")
-logical_xor = _binary(ops.LogicalXor, "logical_xor")
-bitwise_and = _binary(ops.BitAnd, "bitwise_and")
-bitwise_or = _binary(ops.BitOr, "bitwise_or")
-bitwise_xor = _binary(ops.BitXor, "bitwise_xor")
+mul: Binary = _binary(ops.Mul, "mul")
+maximum: Binary = _binary(ops.Maximum, "maximum")
+minimum: Binary = _binary(ops.Minimum, "minimum")
+remainder: Binary = _binary(ops.Remainder, "remainder")
+floor_divide: Binary = _binary(ops.FloorDivide, "floor_divide")
+eq: Binary = _binary(ops.Equal, "eq")
+ne: Binary = _binary(ops.NotEqual, "ne")
+lt: Binary = _binary(ops.Less, "lt")
+le: Binary = _binary(ops.LessEqual, "le")
+gt: Binary = _binary(ops.Greater, "gt")
+ge: Binary = _binary(ops.GreaterEqual, "ge")
+logical_and: Binary = _binary(ops.LogicalAnd, "logical_and")
+logical_or: Binary = _binary(ops.LogicalOr, "logical_or")
+logical_xor: Binary = _binary(ops.LogicalXor, "logical_xor")
+bitwise_and: Binary = _binary(ops.BitAnd, "bitwise_and")
+bitwise_or: Binary = _binary(ops.BitOr, "bitwise_or")
+bitwise_xor: Binary = _binary(ops.BitXor, "bitwise_xor")
 
 _add, _sub, _div = _binary(ops.Add, "add"), _binary(ops.Sub, "sub"), _binary(ops.Div, "div")
 
@@ -215,6 +217,10 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
     return apply(ops.Clamp, as_tensor(input), lo, hi)
 
 
+@overload
+def where(condition: Any) -> tuple[Tensor, ...]: ...
+@overload
+def where(condition: Any, input: Any, other: Any) -> Tensor: ...
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """z = x where the condition holds, else y, with broadcasting; where(condition) alone gives nonzero's indices.
 

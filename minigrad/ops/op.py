@@ -37,14 +37,14 @@ class Op:
     The docstring's first line is the formula (a drawn graph and the checkers show it).
     """
 
-    symbol = ""  # what a picture writes on the op; the class's name in lower case if not given
+    symbol: str = ""  # what a picture writes on the op; the class's name in lower case if not given
     keeps: tuple[str, ...] = ()  # names of what forward returns after its output, for the gradients
-    view = False  # the output shares the input's memory
+    view: bool = False  # the output shares the input's memory
     # How operands come to one dtype, as torch does: "types"; "float": and ints become floats; "branches": but the
     # first; "numbers": as "types", and bools alone are refused
     promote: str | None = None
-    integer_only = False  # no gradient exists (comparisons, argmax)
-    constant_extras = False  # what `keeps` names has no gradient of its own (indices)
+    integer_only: bool = False  # no gradient exists (comparisons, argmax)
+    constant_extras: bool = False  # what `keeps` names has no gradient of its own (indices)
 
     _plans: dict[Any, Plan]
     _rule: Rule | None
@@ -54,7 +54,7 @@ class Op:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name, value in list(vars(cls).items()):
-            if callable(value) and not isinstance(value, type) and not name.startswith("_"):
+            if callable(value) and not isinstance(value, (type, staticmethod)) and not name.startswith("_"):
                 setattr(cls, name, staticmethod(value))
         cls.symbol = vars(cls).get("symbol") or cls.__name__.lower()
         cls._plans = {}
@@ -84,6 +84,14 @@ class Op:
 class Rule:
     """A rule read from its functions' signatures: inputs, settings, and what each gradient asks for."""
 
+    op: type[Op]
+    inputs: tuple[str, ...]
+    settings: tuple[str, ...]
+    variadic: bool
+    defaults: dict[str, Any]
+    joint: Callable[..., Any] | None
+    single: dict[str, Callable[..., Any]]
+
     def __init__(self, op: type[Op]) -> None:
         self.op = op
         code = _function(op, "forward").__code__
@@ -106,7 +114,8 @@ class Rule:
         where = f"{op.__name__}.{gradient.__name__}"
         if not names or not names[0].startswith("d") or len(names[0]) < 2:
             raise TypeError(f"{where}: name the first parameter d<output>, for example dz for an output z")
-        out, found = names[0][1:], []
+        out = names[0][1:]
+        found: list[tuple[str, Any]] = []
         for name in names[1:]:
             if name in self.inputs:
                 found.append(("input", self.inputs.index(name)))
@@ -144,6 +153,16 @@ class Plan:
     """
 
     __slots__ = ("joint", "keeps_arrays", "op", "positions", "run", "save", "wants", "watched", "watches_out")
+
+    op: type[Op]
+    positions: tuple[int, ...]
+    joint: bool
+    wants: list[tuple[str, Any]]
+    watched: tuple[int, ...]
+    watches_out: bool
+    keeps_arrays: bool
+    save: Any
+    run: Any
 
     def __init__(self, op: type[Op], rule: Rule, needs: tuple[bool, ...]) -> None:
         self.op = op
