@@ -18,7 +18,17 @@ _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 class AnomalyError(RuntimeError):
-    """An op made a nan or inf from finite values; the message names the op and the line that called it."""
+    """An op made a nan or inf from finite values; the message names the op and the line that called it.
+
+    found: "nan" or "inf". op: its name, such as "matmul" or "backward of matmul". where: the line, as a traceback shows
+    it. inputs: forward, the arrays that the op was given; backward, the leaf Tensor whose gradient it is, if it is one's.
+    """
+
+    def __init__(
+        self, message: str, found: str = "", op: str = "", where: str = "", inputs: tuple[Any, ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.found, self.op, self.where, self.inputs = found, op, where, inputs
 
 
 class detect_anomaly:
@@ -62,10 +72,12 @@ class detect_anomaly:
             result._node.more().where = where
         given = [*arrays, *settings.values()]
         if found := self._found(result.array, given):
+            name = op.__name__.lower()
             raise AnomalyError(
-                f"{op.__name__.lower()} made the first {found}, from finite inputs of shape "
-                f"{' and '.join(str(x.shape) for x in arrays if hasattr(x, 'shape'))}, called at\n{where}"
-            )
+                f"{name} made the first {found}, from finite inputs of shape "
+                f"{' and '.join(str(x.shape) for x in arrays if hasattr(x, 'shape'))}, called at\n{where}",
+                found, name, where, tuple(x for x in arrays if isinstance(x, np.ndarray)),
+            )  # fmt: skip
 
     def _check(self, node: Node, dout: Any, gradients: list[Any]) -> None:
         plain = [getattr(g, "array", g) for g in gradients]
@@ -75,11 +87,13 @@ class detect_anomaly:
                 where = (
                     node.extra.where if node.extra and node.extra.where else "  (a line run before anomaly mode was on)"
                 )
+                name = f"backward of {node.op.__name__.lower()}"
+                to = node.inputs[position]
                 raise AnomalyError(
-                    f"backward of {node.op.__name__.lower()} ({(node.op.__doc__ or '').strip().splitlines()[0]}) made "
-                    f"the first {found}, in the gradient of its input {position} of shape {gradient.shape}; the op was "
-                    f"called at\n{where}"
-                )
+                    f"{name} ({(node.op.__doc__ or '').strip().splitlines()[0]}) made the first {found}, in the gradient "
+                    f"of its input {position} of shape {gradient.shape}; the op was called at\n{where}",
+                    found, name, where, (to,) if hasattr(to, "is_leaf") else (),
+                )  # fmt: skip
 
 
 def user_line() -> str:

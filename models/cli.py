@@ -1,7 +1,7 @@
 """The `makemore` command: train, sample, eval, check, graph, plot.
 
 Exit status: 0 done; 1 a run that failed or a gradient that is wrong; 2 input or options that cannot be used, one line
-on stderr and nothing written; 130 ctrl-C, after saving what was trained; 141 nobody reads on, as in
+on stderr and nothing written; 130 ctrl-C and 143 SIGTERM, after saving what was trained; 141 nobody reads on, as in
 `makemore sample | head`.
 """
 
@@ -26,6 +26,7 @@ EXAMPLES = """examples:
   makemore train                             the lecture's network on names.txt, 200,000 steps, into out/
   makemore train --steps 20000 --hidden 100  a smaller and shorter one
   makemore train --names mine.txt --out my   on a list of your own, one name a line
+  makemore train --checkpoint-every 10000    one that can be killed; makemore train --resume goes on with it
   makemore sample -n 50 --temperature 0.8    fifty names from out/model.safetensors, rather likely ones
   makemore sample --start an                 twenty names that begin with "an"
   makemore eval --model my                   train, val and test loss of my/model.safetensors
@@ -36,7 +37,7 @@ EXAMPLES = """examples:
   makemore plot                              losses, activations, gradients and updates of out/, into out/plots/
 
 exit status: 0 done, 1 a run that failed or a gradient that is wrong, 2 input that cannot be used,
-  130 stopped by ctrl-C (and saved)
+  130 stopped by ctrl-C and 143 by SIGTERM (and saved)
 """
 
 
@@ -94,8 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # who was reading has enough, as in `makemore sample | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
         return PIPE_CLOSED
-    except KeyboardInterrupt:
-        return _say(command, "stopped; nothing was written", INTERRUPTED)
+    except KeyboardInterrupt as error:
+        return _say(command, str(error) or "stopped; nothing was written", INTERRUPTED)
 
 
 def _say(command: str, error: object, status: int) -> int:
@@ -124,18 +125,29 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     add = command("train", _train, "Train a network on a list of names.").add_argument
-    add("--steps", type=_whole(1), default=200_000, metavar="N", help="training steps (200000)")
-    add("--hidden", type=_whole(1), default=200, metavar="N", help="neurons in the hidden layer (200)")
-    add("--embd", type=_whole(1), default=10, metavar="N", help="dimensions of a character's embedding (10)")
-    add("--context", type=_whole(1), default=3, metavar="N", help="characters that predict the next one (3)")
-    add("--batch", type=_whole(2), default=32, metavar="N", help="rows a step (32)")
+    # No defaults here for what a checkpoint knows: not given means as Config and Plan have it, or as in the checkpoint.
+    add("--steps", type=_whole(1), metavar="N", help="training steps (200000)")
+    add("--hidden", type=_whole(1), metavar="N", help="neurons in the hidden layer (200)")
+    add("--embd", type=_whole(1), metavar="N", help="dimensions of a character's embedding (10)")
+    add("--context", type=_whole(1), metavar="N", help="characters that predict the next one (3)")
+    add("--batch", type=_whole(2), metavar="N", help="rows a step (32)")
     add("--lr", type=_positive, metavar="X", help="learning rate, a tenth after half the steps (0.1, adamw 0.003)")
-    add("--optimizer", choices=("sgd", "adamw"), default="sgd", help="(sgd)")
-    add("--seed", type=_seed, default=2147483647, metavar="N", help="of parameters and batches (2147483647)")
+    add("--optimizer", choices=("sgd", "adamw"), help="(sgd)")
+    add("--seed", type=_seed, metavar="N", help="of parameters and batches (2147483647)")
     add("--names", metavar="FILE", help="the list, one name a line (names.txt)")
     add("--out", default="out", metavar="DIR", help="where the results go (out)")
-    add("--chunked", action="store_true", help="the forward pass in exercise 1's small steps: slower, the same network")
+    add(
+        "--chunked",
+        action="store_true",
+        default=None,
+        help="the forward pass in exercise 1's small steps: slower, the same network",
+    )
     add("--quiet", action="store_true", help="no progress, only the results")
+    add("--checkpoint-every", type=_whole(1), metavar="N", help="steps between two checkpoints (only when stopped)")
+    add("--keep", type=_whole(1), default=3, metavar="K", help="checkpoints that stay, the newest ones (3)")
+    add("--resume", action="store_true", help="go on from the newest checkpoint in --out, with its options")
+    add("--force", action="store_true", help="resume with options or names changed; begin anew over an unfinished run")
+    add("--on-nan", choices=("stop", "skip", "raise"), default="stop", help="of a loss that is no number (stop)")
 
     add = command("sample", _sample, "Make new names with a trained network.").add_argument
     add("-n", type=_whole(1), default=20, metavar="N", help="how many (20)")
@@ -234,7 +246,8 @@ def _train(options: argparse.Namespace) -> int:
         raise BadInput(f"training needs {' and '.join(missing)}: pip install 'minigrad[train]'")
     from models.job import train
 
-    return INTERRUPTED if not train(options, _names_file(options.names)) else 0
+    ended_by = train(options, _names_file(options.names))
+    return 128 + ended_by if ended_by else 0
 
 
 def _sample(options: argparse.Namespace) -> int:

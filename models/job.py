@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
+from models.checkpoint import CheckpointError, content
 from models.errors import BadInput, Failed
-from models.mlp import MLP, Config
+from models.lock import locked
+from models.mlp import MLP
 from models.names import NamesError, Vocabulary, build_dataset, read_names, split_names
 from models.progress import Bar, Lines
 from models.results import FILES, write_results
 from models.sample import SEED_AFTER, sample
+from models.saved import Saved
 from models.sizes import TooLarge, check_fits
 from models.storage import Trained, Unwritable, folder
-from models.train import Diverged, Plan, Trainer, interrupt_ends_step
+from models.train import Diverged, Trainer, interrupt_ends_step
 
 SAMPLES = 20
 SPLITS = ("train", "val", "test")
@@ -29,59 +33,85 @@ SPLITS = ("train", "val", "test")
 Split = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
-def train(options: argparse.Namespace, names_file: str) -> bool:
-    """`makemore train`; returns False where ctrl-C ended it before its last step (what was trained is saved).
+def train(options: argparse.Namespace, names_file: str) -> int:
+    """`makemore train`; returns 0, or the signal that ended it before its last step (what was trained is saved).
 
     Everything that can be wrong with the input is found before anything is written: NamesError, BadInput. Failed for
-    a run that comes to no good end.
+    a run that comes to no good end; Diverged, where --on-nan raise asks for it.
     """
     words = read_names(names_file)
     parts = split_names(words, source=names_file)
     vocab = Vocabulary(words)
-    config = Config(len(vocab), options.context, options.embd, options.hidden, options.seed)
-    plan = Plan(options.steps, options.batch, options.lr, options.optimizer, options.chunked)
-    try:
-        check_fits(config, plan, rows=sum(len(word) + 1 for word in words))
-    except TooLarge as error:
-        raise BadInput(str(error)) from None
+    names = {"count": len(words), "sha256": names_hash(words)}
     out = Path(options.out)
+    if options.resume and not out.is_dir():
+        raise BadInput(f"{out}: no such folder, so there is no run to go on with; begin one without --resume")
+    saved = Saved(out, options)
     try:
-        with folder(out, FILES):
+        with folder(out, FILES), locked(out) as lock:
+            saved.lock = lock
+            config, plan, changes = saved.begin(vocab, names, names_file)
+            check_fits(config, plan, rows=sum(len(word) + 1 for word in words))
             splits = _datasets(parts, vocab, config.context)
             generator = mg.Generator().manual_seed(config.seed)
             model = MLP(config, generator)
-            trainer = Trainer(model, plan, *splits["train"], generator)
+            trainer = Trainer(model, plan, *splits["train"], generator, skip_nan=options.on_nan == "skip")
+            saved.restore(trainer, changes)
+
+            def save() -> None:
+                saved.write(trainer, content(trainer, vocab, names, changes, options.checkpoint_every))
+
             with interrupt_ends_step() as stop:  # and does not touch what comes after the steps
-                finished = _run(trainer, stop, options.quiet)
+                finished = _run(trainer, stop, options.quiet, save, options.checkpoint_every or 0)
                 if not finished:
                     done = f"{len(trainer.losses):,} of {plan.steps:,} steps"
-                    print(f"stopped by ctrl-C after {done}; saving what was trained", flush=True)
-                problems = _finish(out, trainer, Trained(model, vocab), splits, words)
-    except Unwritable as error:
+                    by = "ctrl-C" if stop.number == signal.SIGINT else signal.Signals(stop.number).name
+                    print(f"stopped by {by} after {done}; saving what was trained (--resume goes on)", flush=True)
+                elif options.checkpoint_every or options.resume:
+                    save()  # so that what is there is the end and not something before it
+                lock.still()
+                problems = _finish(out, trainer, Trained(model, vocab), splits, names, changes)
+                if finished:
+                    saved.store.drop_others()
+    except (Unwritable, TooLarge, CheckpointError) as error:
         raise BadInput(str(error)) from None
     except Diverged as error:
-        raise Failed(f"{error}; nothing was written; try a smaller --lr than {plan.base_lr:g}") from None
+        if options.on_nan == "raise":
+            raise
+        raise Failed(f"{error}; {saved.kept()}; try a smaller --lr than {plan.base_lr:g}") from None
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped; {saved.kept()}") from None
     except BrokenPipeError:  # not about the results: who reads what is printed has gone
         raise
     except OSError as error:
-        raise Failed(f"the results could not be written: {error}") from None
+        why = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+        raise Failed(f"the results could not be written: {why}; {saved.kept()}") from None
     for problem in problems:
         print(f"makemore train: warning: {problem}", file=sys.stderr)
-    return finished
+    if lock.removed:
+        raise Failed(f"{out} was removed during the run: it was made again, and the results are in it")
+    return stop.number
 
 
-def _run(trainer: Trainer, stop: Any, quiet: bool) -> bool:
+def _run(trainer: Trainer, stop: Any, quiet: bool, save: Callable[[], None], save_every: int) -> bool:
     if quiet:
-        return trainer.run(stop=stop)
-    steps = trainer.plan.steps
-    watcher = Bar(steps, sys.stderr) if sys.stderr.isatty() else Lines(steps, sys.stdout)
+        return trainer.run(stop=stop, save=save, save_every=save_every)
+    steps, done = trainer.plan.steps, len(trainer.losses)
+    watcher = Bar(steps, sys.stderr, done) if sys.stderr.isatty() else Lines(steps, sys.stdout, done)
     try:
-        return trainer.run(watcher, stop)
+        return trainer.run(watcher, stop, save, save_every)
     finally:
         watcher.close()
 
 
-def _finish(out: Path, trainer: Trainer, trained: Trained, splits: dict[str, Split], words: Sequence[str]) -> list[str]:
+def _finish(
+    out: Path,
+    trainer: Trainer,
+    trained: Trained,
+    splits: dict[str, Split],
+    names: dict[str, Any],
+    changes: Sequence[str],
+) -> list[str]:
     """Calibrate, measure and sample as cells 24, 25 and 27, print that, and write it all down."""
     model, plan = trained.model, trainer.plan
     model.calibrate(splits["train"][0])
@@ -101,7 +131,9 @@ def _finish(out: Path, trainer: Trainer, trained: Trained, splits: dict[str, Spl
         "lr": plan.base_lr,
         "chunked": plan.chunked,
         "loss": losses,
-        "names": {"count": len(words), "sha256": names_hash(words)},
+        "names": names,
+        **({"skipped": trainer.skipped} if trainer.skipped else {}),
+        **({"changes": list(changes)} if changes else {}),
     }
     return write_results(out, trainer, trained, losses, samples)
 

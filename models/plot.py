@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.errors import BadInput, Failed
+from models.metrics import METRICS, RATIOS, read_metrics
 from models.mlp import PARAMETERS
 from models.step import Step, find
 from models.storage import Unwritable, all_or_nothing, folder, model_file
@@ -19,8 +18,7 @@ from viz import plots
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-METRICS, FOLDER = "metrics.jsonl", "plots"
-RATIOS = ("update_to_data", "grad_to_data")
+FOLDER = "plots"
 NAMES = ("loss", "dlogits", "activations", "saturation", "gradients", *RATIOS, "embedding")
 FORMS = ("png", "svg")
 SHOWN = ("embcat", "hprebn", "bnraw", "hpreact", "h", "logits")  # of the 19 intermediates, the layers' own
@@ -91,45 +89,3 @@ def draw(lines: Sequence[Mapping[str, Any]], step: Step) -> tuple[dict[str, Figu
         embd = step.model.config.embd
         notes.append(f"no embedding: it has {embd} dimension{'s' * (embd != 1)}; makemore train --embd 2 has two")
     return figures, notes
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of steps in a metrics.jsonl. Raises BadInput, with the line's number, for a damaged one."""
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError:
-        raise BadInput(f"{path}: damaged, not text; train again") from None
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
-    lines: list[dict[str, Any]] = []
-    for number, row in enumerate(text.split("\n"), start=1):
-        if not row:
-            continue
-        try:
-            line = json.loads(row)
-            if "train_loss" in line:  # the last one, of the trained network over whole splits
-                continue
-            _check(line, lines[-1]["step"] if lines else -1)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            reason = " ".join(str(error).split())[:100]
-            raise BadInput(f"{path}:{number}: damaged ({type(error).__name__}: {reason}); train again") from None
-        lines.append(line)
-    if not lines:
-        raise BadInput(f"{path}: no steps in it; train again")
-    return lines
-
-
-def _check(line: Any, before: int) -> None:
-    if type(line["step"]) is not int or not before < line["step"] < 2**53:
-        raise ValueError(f"step {line['step']!r} after step {before}")
-    for key in ("loss", "mean_loss"):
-        if not _number(line[key]):
-            raise ValueError(f"{key} is {line[key]!r}")
-    for kind in RATIOS:
-        for name, ratio in line.get(kind, {}).items():
-            if not (ratio is None or _number(ratio)):
-                raise ValueError(f"{kind} of {name} is {ratio!r}")
-
-
-def _number(x: Any) -> bool:
-    return type(x) in (int, float) and 0 <= x < math.inf

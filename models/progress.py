@@ -15,15 +15,15 @@ class Bar:
 
     every = 0.1  # seconds
 
-    def __init__(self, steps: int, file: TextIO) -> None:
+    def __init__(self, steps: int, file: TextIO, done: int = 0) -> None:
         from tqdm import tqdm  # here and not above: only a terminal needs it
 
         # Some terminals do not know their size (a container's, a log viewer's): tqdm would show nothing there.
         unsized = os.get_terminal_size(file.fileno()).columns == 0
         columns, lines = shutil.get_terminal_size() if unsized else (None, None)
         self._bar = tqdm(
-            total=steps, file=file, unit=" steps", smoothing=0.1, mininterval=0, dynamic_ncols=not unsized,
-            ncols=columns, nrows=lines,
+            total=steps, initial=done, file=file, unit=" steps", smoothing=0.1, mininterval=0,
+            dynamic_ncols=not unsized, ncols=columns, nrows=lines,
             bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
         )  # fmt: skip
         self._mean: float | None = None
@@ -44,10 +44,10 @@ class Lines:
 
     every = 0.0
 
-    def __init__(self, steps: int, file: TextIO) -> None:
+    def __init__(self, steps: int, file: TextIO, done: int = 0) -> None:
         self._steps, self._file = steps, file
         self._apart = min(10_000, max(1, steps // LINES))
-        self._last = -1, time.perf_counter()
+        self._last = done - 1, time.perf_counter()
 
     def update(self, step: int, loss: float) -> None:
         """Steps 0 to `step` are done: a line if it is one's turn, and after the last."""

@@ -6,12 +6,16 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from models.metrics import METRICS
 from models.names import Vocabulary
 from models.picture import draw_loss
 from models.storage import MODEL, Trained, all_or_nothing, save_model
 from models.train import Trainer
 
-FILES = (MODEL, "metrics.jsonl", "loss.png", "samples.txt", "graph.svg")
+FILES = (MODEL, METRICS, "loss.png", "samples.txt", "graph.svg")
 
 
 def write_results(
@@ -28,10 +32,10 @@ def write_results(
     problems = []
     with all_or_nothing(out) as stage:
         save_model(stage / MODEL, trained)
-        (stage / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in metrics), "utf-8")
+        (stage / METRICS).write_text("".join(json.dumps(line) + "\n" for line in metrics), "utf-8")
         (stage / "samples.txt").write_text("".join(name + "\n" for name in samples), "utf-8")
         try:
-            draw_loss(stage / "loss.png", trainer.losses, trainer.plan, split_losses, title)
+            draw_loss(stage / "loss.png", filled(trainer.losses).tolist(), trainer.plan, split_losses, title)
         except (ValueError, RuntimeError) as error:
             problems.append(f"loss.png was not drawn: {error}")
         try:
@@ -39,6 +43,13 @@ def write_results(
         except (ValueError, RuntimeError) as error:
             problems.append(f"graph.svg was not drawn: {error}")
     return problems
+
+
+def filled(losses: Sequence[float]) -> NDArray[np.float64]:
+    """The losses, and for a skipped step, which has none, the one before (or, at the beginning, the first there is)."""
+    y = np.asarray(losses, np.float64)
+    known = np.flatnonzero(np.isfinite(y))
+    return y[known[np.maximum(np.searchsorted(known, np.arange(len(y)), "right") - 1, 0)]]
 
 
 def draw_graph(path: Path, trainer: Trainer, vocab: Vocabulary) -> None:

@@ -75,6 +75,11 @@ def find(out: Path, number: int | None, names_file: str, say: Callable[[str], No
         steps = done if number is None else number
         if steps > done:
             raise BadInput(f"--step {steps}: the run in {out} has {done:,} steps; name one from 0 to {done}")
+        if number is not None and number < done and (trained.about.get("changes") or trained.about.get("skipped")):
+            raise BadInput(
+                f"--step {number}: the run in {out} was changed or skipped steps on its way, so that it is not trained "
+                f"again from its seed; its last one, {done}, can be drawn"
+            )
         if hashed != names_hash(words):
             raise BadInput(
                 f"{names_file} is not the list that {model_file(out)} was trained on, and the batches are from that "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -90,13 +91,15 @@ def load_model(path: str | os.PathLike[str]) -> Trained:
         raise ModelError(f"{place}: damaged, or no model of this program ({reason(error)})") from None
 
 
-def read_bounded(place: Path) -> bytes:
+def read_bounded(place: Path, most: int = MAX_BYTES) -> bytes:
     """The content of a file that is not too large to be one of this program's. Raises OSError."""
     with open(place, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        data = file.read(MAX_BYTES + 1) if size <= MAX_BYTES else b""
-    if size > MAX_BYTES or len(data) > MAX_BYTES:
-        raise OSError(f"more than {MAX_BYTES:,} bytes; this program writes no such file")
+        about = os.fstat(file.fileno())
+        if stat.S_ISCHR(about.st_mode) or stat.S_ISBLK(about.st_mode):
+            raise OSError("a device, not a file")
+        data = file.read(most + 1) if about.st_size <= most else b""
+    if about.st_size > most or len(data) > most:
+        raise OSError(f"more than {most:,} bytes; this program writes no such file")
     return data
 
 

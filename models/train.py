@@ -17,18 +17,23 @@ from numpy.typing import NDArray
 
 import minigrad as mg
 from minigrad import Tensor, optim
+from models.divergence import Cause, State, find_cause, optimizer_state
 from models.mlp import MLP
 
+REMEMBER = 0.5  # seconds between two states that are kept to find a nan from
 METRICS = 1000  # lines of metrics a run leaves, however long it is
 DEFAULT_LR = {"sgd": 0.1, "adamw": 0.003}  # the lecture's, and one that suits AdamW's normalised steps
 
 
-class Diverged(ArithmeticError):
-    """The loss is nan or infinite: no further step can mend that."""
+SKIPS = 100  # steps in a row that may be skipped: more, and the network is past mending
 
-    def __init__(self, step: int, loss: float) -> None:
-        super().__init__(f"the loss is {loss} at step {step:,}")
-        self.step = step
+
+class Diverged(ArithmeticError):
+    """The loss, or a parameter, is nan or infinite: no further step can mend that. cause: where it appeared first."""
+
+    def __init__(self, what: str, step: int, cause: Cause) -> None:
+        super().__init__(f"{what} at step {step:,}: {'' if cause.step == step else f'at step {cause.step:,} '}{cause}")
+        self.step, self.cause = step, cause
 
 
 @dataclass(frozen=True)
@@ -78,62 +83,159 @@ class Trainer:
     """
 
     def __init__(
-        self, model: MLP, plan: Plan, X: NDArray[np.int64], Y: NDArray[np.int64], generator: mg.Generator
+        self,
+        model: MLP,
+        plan: Plan,
+        X: NDArray[np.int64],
+        Y: NDArray[np.int64],
+        generator: mg.Generator,
+        skip_nan: bool = False,
     ) -> None:
         self.model, self.plan, self.generator = model, plan, generator
         self.X, self.Y = X, Y
-        make = {"sgd": optim.SGD, "adamw": optim.AdamW}[plan.optimizer]
-        self.optimizer = make(model.parameters(), lr=plan.base_lr)
-        self.losses = array("f")  # one a step; its length is the number of steps done
+        self.skip_nan = skip_nan
+        self.losses = array("f")  # one a step, nan where it was skipped; its length is the number of steps done
+        self.skipped: list[int] = []
         self.metrics: list[dict[str, Any]] = []
         self.seconds = 0.0
-        self._loss = _chunked(model) if plan.chunked else model.forward_fused
-        self._measured = 0, 0.0  # steps and seconds at the last line of metrics
+        self.measured = 0, 0.0  # steps and seconds at the last line of metrics
+        self._good: State | None = None  # not long ago, to find a nan from
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make what is bound to the parameters' arrays; called anew when restore() has put other values there."""
+        make = {"sgd": optim.SGD, "adamw": optim.AdamW}[self.plan.optimizer]
+        self.optimizer = make(self.model.parameters(), lr=self.plan.base_lr)
+        self.loss = _chunked(self.model) if self.plan.chunked else self.model.forward_fused
 
     def step(self) -> float:
-        """One step: draw a batch, forward, backward, update; returns the loss. Raises Diverged when it is no number."""
+        """One step: draw a batch, forward, backward, update; returns the loss.
+
+        Where the loss or a parameter is no number: Diverged, or, with skip_nan, the network is as before that step, the
+        step counts as done without an update, and nan is returned.
+        """
+        if self._good is None:
+            self._good = self.state()
         i = len(self.losses)
-        ix = self.generator.randint(0, len(self.X), (self.plan.batch,))
-        self.optimizer.param_groups[0]["lr"] = self.plan.lr_at(i)
-        loss = float(self._train(self.X[ix], self.Y[ix]).array)
+        loss = float(self._train(*self.draw()).array)
         if not math.isfinite(loss):
-            raise Diverged(i, loss)
+            return self._diverged(f"the loss is {loss}", i)
         self.losses.append(loss)
         return loss
 
+    def draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The batch of the next step, (batch, context) and (batch,); and its learning rate is set."""
+        ix = self.generator.randint(0, len(self.X), (self.plan.batch,))
+        self.optimizer.param_groups[0]["lr"] = self.plan.lr_at(len(self.losses))
+        return self.X[ix], self.Y[ix]
+
     def _train(self, Xb: NDArray[np.int64], Yb: NDArray[np.int64]) -> Tensor:
         """The part of a step that is the same arithmetic each time: loss, gradients, update."""
-        loss = self._loss(Xb, Yb)
+        loss = self.loss(Xb, Yb)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
         return loss
 
-    def run(self, watcher: Watcher | None = None, stop: Callable[[], bool] = lambda: False) -> bool:
-        """The steps that are left; returns False where stop() said, after a step, that it was the last one."""
+    # ------------------------------------------------------------------------------ state
+
+    def state(self) -> State:
+        """All that the steps to come depend on, copied."""
+        return State(
+            len(self.losses), self.model.state_dict(), optimizer_state(self.optimizer), self.generator.get_state()
+        )
+
+    def restore(self, state: State) -> None:
+        """Go on from a state(). `losses` must be those of the steps up to it.
+
+        Raises ValueError for arrays that do not fit.
+        """
+        self.model.load_state_dict(state.model)
+        self._prepare()
+        try:
+            self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state.optimizer})
+            self.generator.set_state(state.generator)
+        except (TypeError, KeyError, AttributeError, RuntimeError) as error:
+            raise ValueError(str(error)) from None
+        self._good = None
+
+    def finite(self) -> bool:
+        """Whether every parameter is a number everywhere."""
+        return all(bool(np.isfinite(p.array).all()) for p in self.model.parameters())
+
+    def remember(self) -> None:
+        """Keep the present state to find a nan from that comes later. Diverged (or a skipped step) if it is here."""
+        if not self.finite():
+            self._diverged("a parameter is no number", len(self.losses))
+        self._good = self.state()
+
+    def _diverged(self, what: str, i: int) -> float:
+        """Find the step where a nan or inf came in, say so or skip that step."""
+        assert self._good is not None
+        cause = find_cause(self, self._good)
+        first = cause.before.step
+        many = self.skipped[-SKIPS:]
+        if not self.skip_nan or (len(many) == SKIPS and many[0] == first - SKIPS):
+            raise Diverged(what, i, cause)
+        del self.losses[first:]
+        self.metrics = [line for line in self.metrics if line["step"] < first]
+        self.measured = min(first, self.measured[0]), self.measured[1]
+        self.restore(cause.before)
+        self.draw()  # the batch that is left out
+        self.losses.append(math.nan)
+        self.skipped.append(first)
+        self._good = self.state()
+        return math.nan
+
+    # ------------------------------------------------------------------------------ many steps
+
+    def run(
+        self,
+        watcher: Watcher | None = None,
+        stop: Callable[[], bool] = lambda: False,
+        save: Callable[[], None] = lambda: None,
+        save_every: int = 0,
+    ) -> bool:
+        """The steps that are left; returns False where stop() said, after a step, that it was the last one.
+
+        save: called each time that another save_every steps are done (0: never), and where it stops early; every
+        parameter is a number then.
+        """
         steps, clock = self.plan.steps, time.perf_counter
         every = max(1, steps // METRICS)
         started = clock() - self.seconds
-        due = clock()
+        due = remember = clock()
         stopped = False
         while (i := len(self.losses)) < steps and not stopped:
+            if (now := clock()) >= remember:
+                self.remember()
+                i = len(self.losses)
+                remember = clock() + max(REMEMBER, 50 * (clock() - now))
             due_metrics = i % every == 0 or i == steps - 1
             before = [p.array.copy() for p in self.model.parameters()] if due_metrics else None
             loss = self.step()
             now = clock()
+            self.seconds = now - started
             stopped = stop()
+            if not math.isfinite(loss):
+                continue  # it was skipped, and maybe some before it undone
             if due_metrics or stopped:
-                self._measure(i, now - started, before)
+                self._measure(i, self.seconds, before)
             if watcher is not None and (now >= due or stopped or i == steps - 1):
                 watcher.update(i, loss)
                 due = now + watcher.every
-        self.seconds = clock() - started
+            if save_every and len(self.losses) % save_every == 0 and not stopped:
+                self.remember()
+                save()
+        if stopped:
+            self.remember()
+            save()
         return not stopped
 
     def _measure(self, i: int, seconds: float, parameters: list[NDArray[Any]] | None) -> None:
         """A line of metrics for step i. parameters: as they were before it; None where that was not kept (ctrl-C)."""
-        done, before = self._measured
-        since = self.losses[done : i + 1]
+        done, before = self.measured
+        since = [loss for loss in self.losses[done : i + 1] if math.isfinite(loss)]
         line: dict[str, Any] = {
             "step": i,
             "loss": round(self.losses[i], 6),
@@ -144,7 +246,7 @@ class Trainer:
         if parameters is not None:
             line |= self._ratios(parameters)
         self.metrics.append(line)
-        self._measured = i + 1, seconds
+        self.measured = i + 1, seconds
 
     def _ratios(self, before: list[NDArray[Any]]) -> dict[str, dict[str, float | None]]:
         """Of each parameter, the standard deviation of its gradient and of its update over that of its values.
@@ -175,22 +277,35 @@ def _chunked(model: MLP) -> Callable[[Any, Any], Tensor]:
     return lambda Xb, Yb: model.forward_chunked(Xb, Yb)[0]
 
 
+class Stop:
+    """Whether a signal asked for the end, and its number."""
+
+    number = 0
+
+    def __call__(self) -> bool:
+        return self.number != 0
+
+
 @contextmanager
-def interrupt_ends_step() -> Iterator[Callable[[], bool]]:
-    """Inside, the first ctrl-C is only noted, and the function given tells of it; a second one interrupts at once."""
+def interrupt_ends_step() -> Iterator[Stop]:
+    """Inside, the first ctrl-C or SIGTERM is only noted, in what is given; a second one has its usual effect."""
+    stop = Stop()
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False  # signals come to the main thread alone
+        yield stop  # signals come to the main thread alone
         return
-    noted = []
 
     def note(number: int, frame: Any) -> None:
-        noted.append(number)
-        signal.signal(signal.SIGINT, before)
+        stop.number = number
+        for other, handler in before.items():
+            signal.signal(other, handler)
 
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.SIG_IGN:  # a shell that started this in the background may want it left alone
-        signal.signal(signal.SIGINT, note)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    # A shell that started this in the background may want it left alone.
+    before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) is not signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, note)
     try:
-        yield lambda: bool(noted)
+        yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
