@@ -59,15 +59,15 @@ def train(options: argparse.Namespace, names_file: str) -> int:
             saved.restore(trainer, changes)
 
             def save() -> None:
-                saved.write(trainer, content(trainer, vocab, names, changes, options.checkpoint_every))
+                saved.write(trainer, content(trainer, vocab, names, changes, saved.every))
 
             with interrupt_ends_step() as stop:  # and does not touch what comes after the steps
-                finished = _run(trainer, stop, options.quiet, save, options.checkpoint_every or 0)
+                finished = _run(trainer, stop, options.quiet, save, saved.every or 0)
                 if not finished:
                     done = f"{len(trainer.losses):,} of {plan.steps:,} steps"
                     by = "ctrl-C" if stop.number == signal.SIGINT else signal.Signals(stop.number).name
                     print(f"stopped by {by} after {done}; saving what was trained (--resume goes on)", flush=True)
-                elif options.checkpoint_every or options.resume:
+                elif saved.every or options.resume:
                     save()  # so that what is there is the end and not something before it
                 lock.still()
                 problems = _finish(out, trainer, Trained(model, vocab), splits, names, changes)

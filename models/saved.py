@@ -29,6 +29,11 @@ class Saved:
         self.lock: Lock | None = None
         self.newest: tuple[int, Path] | None = None  # the step and the file of the last one written or read
 
+    @property
+    def every(self) -> int | None:
+        """Steps between two checkpoints: as given, or as in the run that it goes on from."""
+        return self.options.checkpoint_every or (self.found.every if self.found is not None else None)
+
     def begin(self, vocab: Vocabulary, names: dict[str, Any], names_file: str) -> tuple[Config, Plan, list[str]]:
         """The sizes and the plan of the run, and what --force changed in it so far.
 
