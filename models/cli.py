@@ -1,45 +1,29 @@
 """The `makemore` command: train, sample, eval, check, graph, plot.
 
 Exit status: 0 done; 1 a run that failed or a gradient that is wrong; 2 input or options that cannot be used, one line
-on stderr and nothing written; 130 ctrl-C and 143 SIGTERM, after saving what was trained; 141 nobody reads on, as in
-`makemore sample | head`.
+on stderr and nothing written; 70 a mistake of this program; 130 ctrl-C and 143 SIGTERM, after saving what was trained;
+141 nobody reads on, as in `makemore sample | head`. Where options come from is in config.py.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import math
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from models import config
+from models.commands import completion
 from models.errors import BadInput, Failed
+from models.help import epilog
 from models.names import NamesError
+from models.options import positive as _positive, seed as _seed, whole as _whole
 
-MOST = 10**12  # of any whole number among the options
-BAD_INPUT, FAILED, INTERRUPTED, PIPE_CLOSED = 2, 1, 130, 141
-
-EXAMPLES = """examples:
-  makemore train                             the lecture's network on names.txt, 200,000 steps, into out/
-  makemore train --steps 20000 --hidden 100  a smaller and shorter one
-  makemore train --names mine.txt --out my   on a list of your own, one name a line
-  makemore train --checkpoint-every 10000    one that can be killed; makemore train --resume goes on with it
-  makemore sample -n 50 --temperature 0.8    fifty names from out/model.safetensors, rather likely ones
-  makemore sample --start an                 twenty names that begin with "an"
-  makemore eval --model my                   train, val and test loss of my/model.safetensors
-  makemore check                             every gradient of the lecture's exercises beside the engine's
-  makemore graph --page --open               one training step of out/ to look at, in the browser
-  makemore graph --step 0 --fused --png      the first step, batch norm and cross entropy as one op each
-  makemore graph --collapse 'linear*'        some layers as one box, here both linear ones
-  makemore plot                              losses, activations, gradients and updates of out/, into out/plots/
-
-exit status: 0 done, 1 a run that failed or a gradient that is wrong, 2 input that cannot be used,
-  130 stopped by ctrl-C and 143 by SIGTERM (and saved)
-"""
-
+BAD_INPUT, FAILED, MISTAKE, INTERRUPTED, PIPE_CLOSED = 2, 1, 70, 130, 141
 
 GRAPH_STEP = """
 
@@ -79,17 +63,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name in letters that the terminal does not have
+    command, debug = "makemore", False
     try:
-        options = _parser().parse_args(arguments)
+        options = config.parse(_parser(), arguments)
+        command, debug = f"makemore {options.command}", options.debug
+        return int(options.run(options))
     except SystemExit as stop:  # --help, --version or an error: argparse has printed it
         return int(stop.code or 0)
-    command = f"makemore {options.command}"
-    try:
-        return int(options.run(options))
     except (BadInput, NamesError) as error:
-        return _say(command, error, BAD_INPUT)
+        return _say(command, error, BAD_INPUT, debug)
     except Failed as error:
-        return _say(command, error, FAILED)
+        return _say(command, error, FAILED, debug)
     except MemoryError:
         return _say(command, "out of memory; make --hidden, --embd, --context or --batch smaller", FAILED)
     except BrokenPipeError:  # who was reading has enough, as in `makemore sample | head`
@@ -97,9 +81,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return PIPE_CLOSED
     except KeyboardInterrupt as error:
         return _say(command, str(error) or "stopped; nothing was written", INTERRUPTED)
+    except Exception as error:
+        kind = f"{type(error).__name__}: {error}"
+        again = "" if debug else "; run it again with --debug to see where, and report it"
+        return _say(command, f"a mistake of this program: {kind}{again}", MISTAKE, debug)
 
 
-def _say(command: str, error: object, status: int) -> int:
+def _say(command: str, error: object, status: int, debug: bool = False) -> int:
+    """One line for the user; before it, for who asked for it, where the error came from."""
+    if debug:
+        traceback.print_exc()
     kind = "" if status == INTERRUPTED else "error: "
     print(f"{command}: {kind}{' '.join(str(error).split())}", file=sys.stderr)
     return status
@@ -111,17 +102,19 @@ def _say(command: str, error: object, status: int) -> int:
 def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = _Parser(
-        prog="makemore", description="The makemore MLP on minigrad: learn names, make new ones.", epilog=EXAMPLES,
+        prog="makemore", description="The makemore MLP on minigrad: learn names, make new ones.", epilog=epilog(),
         formatter_class=raw, allow_abbrev=False,
     )  # fmt: skip
     parser.add_argument("--version", action=_Version, help="show the version and exit")
+    _common(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="train | sample | eval | ...")
 
     def command(name: str, run: Callable[[argparse.Namespace], int], text: str, more: str = "") -> Any:
         sub = commands.add_parser(
-            name, help=text, description=text + more, allow_abbrev=False, epilog=EXAMPLES, formatter_class=raw
+            name, help=text, description=text + more, allow_abbrev=False, epilog=epilog(name), formatter_class=raw
         )
         sub.set_defaults(run=run)
+        _common(sub)
         return sub
 
     add = command("train", _train, "Train a network on a list of names.").add_argument
@@ -189,40 +182,14 @@ def _parser() -> argparse.ArgumentParser:
     add = sub.add_argument
     add("--names", metavar="FILE", help="the list that was trained on (names.txt)")
     add("--out", default="out", metavar="DIR", help="the run; the plots go to its folder plots/ (out)")
+
+    completion.register(command, parser)
     return parser
 
 
-def _whole(least: int) -> Callable[[str], int]:
-    def whole(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if not least <= value <= MOST:
-            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number from {least} to {MOST:,}")
-        return value
-
-    return whole
-
-
-def _seed(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 2**64
-    if not -(2**63) <= value < 2**64:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number from -2**63 to 2**64 - 1")
-    return value
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number above 0")
-    return value
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", help="options in TOML (makemore.toml)")
+    parser.add_argument("--debug", action="store_true", help="show where an error came from")
 
 
 def _names_file(given: str | None) -> str:
