@@ -39,16 +39,16 @@ WAYS = ("option", "environment", "file", "home")
 @pytest.mark.parametrize("used", [c for n in range(5) for c in itertools.combinations(WAYS, n)], ids="+".join)
 def test_an_option_before_the_environment_before_a_file_before_the_default(options, tmp_path, used):
     values = dict(zip(WAYS, (1, 2, 3, 4), strict=True))
-    arguments = ["--hidden", 1] if "option" in used else []
-    environment = {"MAKEMORE_TRAIN_HIDDEN": "2"} if "environment" in used else {}
+    arguments = ["-n", 1] if "option" in used else []
+    environment = {"MAKEMORE_SAMPLE_N": "2"} if "environment" in used else {}
     if "file" in used:
-        write(tmp_path / "makemore.toml", "[train]\nhidden = 3")
+        write(tmp_path / "makemore.toml", "[sample]\nn = 3")
     if "home" in used:
-        write(tmp_path / "home" / ".config" / "makemore" / "config.toml", "[train]\nhidden = 4\nembd = 7")
-    found = options("train", *arguments, **environment)
-    assert found.hidden == (values[used[0]] if used else 200)
-    assert found.embd == (7 if "home" in used else 10)
-    assert found.batch == 32 and found.config is None and found.debug is False
+        write(tmp_path / "home" / ".config" / "makemore" / "config.toml", "[sample]\nn = 4\ntemperature = 0.5")
+    found = options("sample", *arguments, **environment)
+    assert found.n == (values[used[0]] if used else 20)
+    assert found.temperature == (0.5 if "home" in used else 1.0)
+    assert found.model == "out" and found.config is None and found.debug is False
 
 
 def test_every_kind_of_option(options, tmp_path):
@@ -83,14 +83,14 @@ def test_every_kind_of_option(options, tmp_path):
 
 
 def test_a_named_file_stands_alone(options, tmp_path):
-    write(tmp_path / "makemore.toml", "[train]\nhidden = 3")
-    write(tmp_path / "other.toml", "[train]\nembd = 4")
+    write(tmp_path / "makemore.toml", "[sample]\nn = 3")
+    write(tmp_path / "other.toml", "[sample]\ntemperature = 0.5")
     for found in (
-        options("train", "--config", "other.toml"),
-        options("--config", "other.toml", "train"),
-        options("train", MAKEMORE_CONFIG="other.toml"),
+        options("sample", "--config", "other.toml"),
+        options("--config", "other.toml", "sample"),
+        options("sample", MAKEMORE_CONFIG="other.toml"),
     ):
-        assert (found.hidden, found.embd) == (200, 4)
+        assert (found.n, found.temperature) == (20, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_an_environment_that_is_wrong(options, variable, value, line):
 
 
 def test_another_commands_environment_is_its_own_affair(options):
-    assert options("train", MAKEMORE_SAMPLE_N="x", MAKEMORE_PORT="tcp://10.0.0.1:80").steps == 200_000
+    assert options("eval", MAKEMORE_SAMPLE_N="x", MAKEMORE_PORT="tcp://10.0.0.1:80").model == "out"
 
 
 VALUES = st.recursive(
