@@ -64,9 +64,9 @@ class detect_anomaly:
             return "inf"
         return ""
 
-    def _observe(self, op: Any, arrays: list[Any], result: Any, settings: dict[str, Any]) -> None:
+    def _observe(self, op: Any, arrays: list[Any], result: Any, settings: dict[str, Any], inputs: Any) -> None:
         if self._before[0] is not None:  # another mode around this one looks on as well
-            self._before[0](op, arrays, result, settings)
+            self._before[0](op, arrays, result, settings, inputs)
         where = user_line()
         if result._node is not None:
             result._node.more().where = where

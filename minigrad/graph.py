@@ -219,7 +219,8 @@ class Engine:
     lift: Callable[[Node], Any]  # a node's kept values as Tensors, for create_graph
     accumulate: Callable[[Any, Any, bool], None]  # (Tensor, gradient, create_graph): add into .grad
     check: Callable[[Node, Any, Any], None] | None = None  # anomaly mode looks at each gradient
-    observe: Callable[[Any, Any, Any, Any], None] | None = None  # and at each op's output
+    # and at each op: (op, arrays as its forward got them, result, settings, inputs as they were given)
+    observe: Callable[[Any, Any, Any, Any, Any], None] | None = None
     explains = False  # whether retain_grad() was ever called: such a value also keeps what each of its uses gave
 
 

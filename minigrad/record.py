@@ -76,7 +76,7 @@ def run(op: type[ops.Op], inputs: tuple[Any, ...], settings: dict[str, Any]) -> 
         if isinstance(x, Tensor) and (out.base is x.array or out.base is x.array.base or out is x.array):
             result._view = View(x, [(op, settings)])
     if Engine.observe is not None:
-        Engine.observe(op, arrays, result, settings)
+        Engine.observe(op, arrays, result, settings, inputs)
     return result, extra
 
 
@@ -188,21 +188,17 @@ def apply_split(op: type[ops.Op], x: Tensor, **settings: Any) -> tuple[Tensor, .
     """Run an op with several outputs, all views of its input: one node for the op and one for each output."""
     pieces = op.forward(x.array, **settings)
     reason = f"it is one of several views that {op.__name__.lower()}() returned: clone() it first"
-    if not (x.requires_grad and _recording.get()):
-        return tuple([wrap(piece, view=View(x, reason)) for piece in pieces])
-    plan = op.plan(FIRST)
-    saved = () if plan.save is None else plan.save(None, (x.array,), settings, None)
-    hub = Node(plan, (x._node or x,), saved, (), settings, x.array)
-    part = ops.Part.plan(FIRST)
-    results = tuple(
-        [
-            wrap(piece, Node(part, (hub,), (i, x.shape), (), {"i": i}, piece), View(x, reason))
-            for i, piece in enumerate(pieces)
-        ]
-    )
+    nodes: list[Node | None] = [None] * len(pieces)
+    if x.requires_grad and _recording.get():
+        plan = op.plan(FIRST)
+        saved = () if plan.save is None else plan.save(None, (x.array,), settings, None)
+        hub = Node(plan, (x._node or x,), saved, (), settings, x.array)
+        part = ops.Part.plan(FIRST)
+        nodes = [Node(part, (hub,), (i, x.shape), (), {"i": i}, piece) for i, piece in enumerate(pieces)]
+    results = tuple([wrap(piece, node, View(x, reason)) for piece, node in zip(pieces, nodes, strict=True)])
     if Engine.observe is not None:
-        for result in results:
-            Engine.observe(op, [x.array], result, settings)
+        for i, result in enumerate(results):
+            Engine.observe(op, [x.array], result, {**settings, "i": i}, (x,))
     return results
 
 

@@ -95,14 +95,14 @@ def _watch(change: int) -> None:
             Engine.observe, _before = _before, None
 
 
-def _observe(op: Any, arrays: Any, result: Any, settings: Any) -> None:
+def _observe(op: Any, arrays: Any, result: Any, settings: Any, inputs: Any) -> None:
     group = _current.get()
     if group is not None and result._node is not None:
         _group_of[result._node] = group
         if result._node.op is Part:  # the op that split is recorded before its parts, and not told of
             _group_of.setdefault(result._node.inputs[0], group)
     if _before is not None:
-        _before(op, arrays, result, settings)
+        _before(op, arrays, result, settings, inputs)
 
 
 def _called(module: Module, start: int, result: Any) -> None:
