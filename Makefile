@@ -3,7 +3,7 @@
 PYTHON ?= python3
 STEPS ?= 200000
 
-.PHONY: help train test lint dist lecture from-torch parity examples notebook mutants graph plots pictures browser page-assets clean
+.PHONY: help train test lint docs dist lecture from-torch parity examples notebook mutants graph plots pictures browser page-assets clean
 .NOTPARALLEL:
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make test    lint, then all tests"
 	@echo "make lint    ruff and mypy"
 	@echo "make lecture run the lecture's notebook, all 200,000 steps, and compare what it prints (some 10 minutes)"
+	@echo "make docs    build the documentation site into build/docs/ (index.html); it needs no network"
 	@echo "make from-torch   write docs/from-torch.md anew from the table of names"
 	@echo "make parity  the errors of float32 results beside torch's, and 5,000 random graphs (some minutes)"
 	@echo "make examples   run each script of examples/ briefly; pictures go to out/"
@@ -55,6 +56,10 @@ dist: .venv/.test
 	@rm -rf build dist
 	.venv/bin/python -m build --outdir dist .
 	@ls -l dist
+
+docs: .venv/.docs
+	@.venv/bin/python -m sphinx -b html -E -W --keep-going -q -d build/doctrees docs build/docs
+	@echo "build/docs/index.html"
 
 lecture: .venv/.test
 	.venv/bin/python tests/lecture/run.py
@@ -100,8 +105,8 @@ clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis viz/assets/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# .venv/.train, .venv/.test: the stamp says that the extra of that name is installed.
-.venv/.train .venv/.test: .venv/.%: .venv/.made pyproject.toml
+# .venv/.train, .venv/.docs, .venv/.test: the stamp says that the extra of that name is installed.
+.venv/.train .venv/.docs .venv/.test: .venv/.%: .venv/.made pyproject.toml
 	@echo "Installing what 'make $*' needs into .venv (the first time this takes a few minutes)"
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@
