@@ -21,6 +21,7 @@ from . import (
 )
 from .anomaly import AnomalyError as AnomalyError, detect_anomaly as detect_anomaly
 from .autograd import grad as grad
+from .compiler import compile as compile
 from .creation import (
     arange as arange,
     as_tensor as as_tensor,

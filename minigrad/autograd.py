@@ -9,6 +9,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from . import ops
+from .convert import as_array
 from .graph import Engine, Node, enable_grad, leads_to, no_grad, walk
 from .tensor import Tensor, changed, wrap
 
@@ -104,7 +105,9 @@ def grad(
             )
         if gradient is None and materialize_grads:
             gradient = np.zeros(tensor.shape, tensor.dtype)
-        results.append(gradient if gradient is None or isinstance(gradient, Tensor) else wrap(np.array(gradient)))
+        if gradient is not None and not isinstance(gradient, Tensor):
+            gradient = wrap(as_array(gradient).copy("K"))
+        results.append(gradient)
     return tuple(results)
 
 
@@ -166,7 +169,7 @@ def accumulate(tensor: Tensor, gradient: Any, create_graph: bool) -> None:
         tensor._grad = gradient if held is None else held + gradient
     elif held is None:
         tensor._grad = wrap(gradient.copy())
-    elif type(held.array) is np.ndarray and held._node is None and held.array.flags.writeable:
+    elif isinstance(held.array, np.ndarray) and held._node is None and held.array.flags.writeable:
         np.add(held.array, gradient, out=held.array)
         if held._watch is not None:
             changed(held, "accumulation by backward()")

@@ -9,12 +9,20 @@ import numpy as np
 from . import dtypes
 
 
+def as_array(x: Any) -> Any:
+    """x as an ndarray, memory shared; a value under capture (minigrad.compile) stays one."""
+    if isinstance(x, np.ndarray):
+        return x
+    return x.to_array() if hasattr(type(x), "to_array") else np.asarray(x)
+
+
 def to_array(data: Any, dtype: Any) -> np.ndarray:
     """A new array of these data, in torch's dtype for them. Errors as Tensor says."""
     if dtype is not None:
         dtype = dtypes.check(dtype)
     if hasattr(type(data), "_apply"):  # a Tensor
-        return np.array(data.array, dtype=dtype)
+        array = as_array(data.array)
+        return array.copy() if dtype is None else array.astype(dtype)
     if isinstance(data, (np.ndarray, np.generic)):
         return np.array(data, dtype=dtype or dtypes.check(data.dtype))
     plain = _plain(data)

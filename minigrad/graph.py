@@ -221,6 +221,7 @@ class Engine:
     check: Callable[[Node, Any, Any], None] | None = None  # anomaly mode looks at each gradient
     # and at each op: (op, arrays as its forward got them, result, settings, inputs as they were given)
     observe: Callable[[Any, Any, Any, Any, Any], None] | None = None
+    capture: Any = None  # minigrad.compile notes what a step does while it runs
     explains = False  # whether retain_grad() was ever called: such a value also keeps what each of its uses gave
 
 
@@ -346,7 +347,7 @@ def _fit(node: Node, gradient: Any, shape: tuple[int, ...]) -> Any:
             f"{node.op.__name__} returned a gradient of shape {wide} for an input of shape {tuple(shape)}: "
             "a gradient has its input's shape, or one that broadcasting made from it"
         )
-    if type(gradient) is np.ndarray:
+    if isinstance(gradient, np.ndarray):
         return SumTo.forward(gradient, shape=shape)  # type: ignore[arg-type]
     return SumTo.apply(gradient, shape=shape)
 

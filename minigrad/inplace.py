@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import dtypes, ops
+from .convert import as_array
 from .graph import Extra, Node, _recording
 from .record import apply
 from .tensor import Tensor, changed, wrap
@@ -30,7 +31,7 @@ def update(tensor: Tensor, how: str, compute: Callable[[Tensor], Tensor]) -> Ten
     before = tensor
     if recording:
         # The rule may keep its input, whose memory is overwritten below: it gets a copy.
-        before = wrap(np.array(tensor.array), tensor._node)
+        before = wrap(as_array(tensor.array).copy("K"), tensor._node)
         before._requires_grad = tensor.requires_grad
     result = compute(before)
     if result.shape != tensor.shape:
@@ -54,8 +55,8 @@ def update(tensor: Tensor, how: str, compute: Callable[[Tensor], Tensor]) -> Ten
 
 def write(tensor: Tensor, values: Any, how: str, index: Any = ...) -> None:
     """Overwrite the memory (at index) and tell the nodes that kept it."""
-    if type(tensor.array) is not np.ndarray:
-        tensor.array = np.asarray(tensor.array)
+    if not isinstance(tensor.array, np.ndarray):
+        tensor.array = as_array(tensor.array)
         if not tensor.array.flags.writeable:
             tensor.array = tensor.array.copy()
     if not tensor.array.flags.writeable:

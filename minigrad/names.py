@@ -171,7 +171,6 @@ INSTEAD = {
     "LBFGS": "Adam, or scipy.optimize on the parameters as one array",
     "OneCycleLR": "LambdaLR",
     "ReduceLROnPlateau": "group['lr'] of optimizer.param_groups, set by hand",
-    "compile": "the model or function itself: leave it out",
     "set_float32_matmul_precision": "nothing: leave it out",
     "set_default_device": "nothing: there is the cpu alone",
     "default_generator": "minigrad.random.default_generator",

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minigrad.devices import device as cpu_device
+from minigrad.graph import Engine
 from minigrad.rounding import affine, box_muller, fma, libm
 from minigrad.ties import top
 
@@ -145,6 +146,8 @@ class Generator:
         numpy's generator moves by whole blocks of 624, the size of its state, and a block is used up here.
         So a small draw is a slice, and the state is always numpy's words and our place in the block.
         """
+        if Engine.capture is not None:
+            Engine.capture.escape("draws random numbers")
         start, end = self._used, self._used + n
         if end <= len(self._block):
             self._used = end

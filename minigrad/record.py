@@ -71,7 +71,7 @@ def run(op: type[ops.Op], inputs: tuple[Any, ...], settings: dict[str, Any]) -> 
         saved = () if plan.save is None else plan.save(out, arrays, settings, extra)
         result._node = Node(plan, sources, saved, watched, settings, out)
         result._requires_grad = True
-    if op.view and type(out) is np.ndarray and out.base is not None:
+    if op.view and isinstance(out, np.ndarray) and out.base is not None:
         x = inputs[0]
         if isinstance(x, Tensor) and (out.base is x.array or out.base is x.array.base or out is x.array):
             result._view = View(x, [(op, settings)])
@@ -121,7 +121,7 @@ def apply_unary(op: type[ops.Op], a: Tensor, settings: dict[str, Any] = NONE) ->
     else:
         result._node = None
         result._requires_grad = False
-    if op.view and type(out) is np.ndarray and out.base is not None and (out.base is x or out.base is x.base):
+    if op.view and isinstance(out, np.ndarray) and out.base is not None and (out.base is x or out.base is x.base):
         result._view = View(a, [(op, settings)])
     return result
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .convert import to_array
+from .convert import as_array, to_array
 from .graph import Engine, Extra, Handle, Node, _recording
 from .printing import format_tensor
 from .size import Size
@@ -205,7 +205,7 @@ class Tensor(Vocabulary):
     def _shared(self) -> Any:
         """The array as memory that can be shared: a numpy scalar becomes a 0-d array first."""
         if type(self.array) is not np.ndarray:
-            self.array = np.asarray(self.array)
+            self.array = as_array(self.array)
         return self.array
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:

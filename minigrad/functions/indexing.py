@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes, ops
+from ..convert import as_array
 from ..graph import _recording
 from ..inplace import update, write
 from ..record import apply
@@ -98,7 +99,7 @@ def _array(item: Any) -> Any:
         if not array.size:
             array = array.astype(np.int64)
     else:
-        array = np.asarray(item.array if isinstance(item, Tensor) else item)
+        array = as_array(item.array if isinstance(item, Tensor) else item)
     if array.dtype.kind not in "iub" or array.dtype == np.uint8:
         fix = "compare it to make a mask, or convert with .long()"
         raise IndexError(f"an index array must be integer (not uint8) or bool, got {array.dtype}: {fix}")

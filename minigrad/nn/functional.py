@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import functions as _f, ops, random as _random
+from ..convert import as_array
 from ..filling import drawn
 from ..functions import (
     flatten as flatten,
@@ -83,12 +84,12 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor
         wrong = np.argwhere((index < 0) | (index >= n))[0].tolist()
         where = f" at {tuple(wrong)}" if wrong else ""
         raise IndexError(f"index out of range: {index[tuple(wrong)]}{where}, the embedding has rows 0 to {n - 1}")
-    y = apply(ops.Index, W, index=(np.asarray(index),))
+    y = apply(ops.Index, W, index=(as_array(index),))
     if padding_idx is None:
         return y
     if not -n <= padding_idx < n:
         raise AssertionError(f"padding_idx must be within the {n} rows, got {padding_idx}")
-    return _f.where(wrap(np.asarray(index == padding_idx % n)[..., None]), y.detach(), y)
+    return _f.where(wrap(as_array(index == padding_idx % n)[..., None]), y.detach(), y)
 
 
 def batch_norm(
@@ -304,7 +305,7 @@ def scaled_dot_product_attention(
         if mask.dtype not in (bool, np.float32, q.dtype):
             raise RuntimeError(f"attn_mask is of dtype {mask.dtype}: it must be bool, float32 or the query's {q.dtype}")
         scores = _f.masked_fill(scores, ~mask, -math.inf) if mask.dtype.kind == "b" else scores + mask
-        blind = wrap(np.asarray((scores.array == -math.inf).all(-1, keepdims=True)))
+        blind = wrap(as_array((scores.array == -math.inf).all(-1, keepdims=True)))
         weights = _f.masked_fill(softmax(_f.masked_fill(scores, blind, 0.0), -1), blind, 0.0)
     return (dropout(weights, dropout_p) if dropout_p else weights) @ v
 

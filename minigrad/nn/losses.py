@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import functions as _f, ops
+from ..convert import as_array
 from ..functions.elementwise import as_tensor
 from ..record import apply
 from ..tensor import Tensor, wrap
@@ -169,7 +170,7 @@ def _reduction(reduction: str, size_average: bool | None, reduce: bool | None) -
 
 def _labels(target: Tensor, n_classes: int, ignore_index: int) -> tuple[np.ndarray, np.ndarray]:
     """The classes as int64 with 0 where ignored, and where that is. IndexError for one out of range."""
-    labels = np.asarray(target.array).astype(np.int64)
+    labels = as_array(target.array).astype(np.int64)
     ignored = labels == ignore_index
     wrong = ((labels < 0) | (labels >= n_classes)) & ~ignored
     if wrong.any():
@@ -178,7 +179,7 @@ def _labels(target: Tensor, n_classes: int, ignore_index: int) -> tuple[np.ndarr
         value, last = labels[tuple(at)], n_classes - 1
         raise IndexError(f"Target {value}{where} is out of bounds: the input has {n_classes} classes, 0 to {last}")
     labels[ignored] = 0
-    return labels, np.asarray(ignored)
+    return labels, as_array(ignored)
 
 
 def _class_weight(weight: Any, n_classes: int) -> Tensor:

@@ -359,7 +359,7 @@ def zero_grad(parameters: Any, set_to_none: bool = True) -> None:
         grad = p._grad
         if set_to_none or grad is None:
             p._grad = None
-        elif grad._node is None and type(grad.array) is np.ndarray and grad.array.flags.writeable:
+        elif grad._node is None and isinstance(grad.array, np.ndarray) and grad.array.flags.writeable:
             write(grad, 0, "zero_grad")
         else:
             p._grad = Tensor(np.zeros_like(grad.array))

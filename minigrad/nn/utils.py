@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..convert import as_array
 from ..functions import norm, stack
 from ..tensor import Tensor, wrap
 
@@ -33,7 +34,7 @@ def clip_grad_norm_(
         raise RuntimeError(f"the total norm of the gradients is {total.item()}, so it cannot be clipped")
     scale = np.minimum(max_norm / (total.array + total.dtype.type(1e-6)), total.dtype.type(1))
     for g in gradients:
-        g.mul_(wrap(np.asarray(scale)))
+        g.mul_(wrap(as_array(scale)))
     return total
 
 

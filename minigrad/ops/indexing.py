@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from ..convert import as_array
 from .op import Op
 from .shape import in_order
 
@@ -27,7 +28,7 @@ class Place(Op):
     """y = zeros with y[index] = x,  dx = dy[index].  Undoes Slice."""
 
     def forward(x, *, index, shape):
-        out = np.zeros(shape, x.dtype)
+        out = zeros(shape, x)
         out[index] = x
         return out
 
@@ -56,7 +57,7 @@ class ScatterIndex(Op):
     symbol = "scatter"
 
     def forward(x, *, index, shape):
-        out = np.zeros(shape, x.dtype)
+        out = zeros(shape, x)
         add_at(out, index, x)
         return out
 
@@ -70,7 +71,7 @@ class IndexAdd(Op):
     promote = "types"
 
     def forward(x, v, *, index):
-        out = np.array(x, order="C")
+        out = as_array(x).copy()
         add_at(out, index, v)
         return out
 
@@ -90,7 +91,7 @@ class SetItem(Op):
     symbol = "[]="
 
     def forward(x, v, *, index):
-        out = np.array(x)
+        out = as_array(x).copy("K")
         out[index] = v
         return out
 
@@ -110,7 +111,7 @@ class PutFlat(Op):
     symbol = "[]="
 
     def forward(x, v, *, positions):
-        out = np.array(x, order="C")
+        out = as_array(x).copy()
         out.reshape(-1)[positions.reshape(-1)] = v.reshape(-1)
         return out
 
@@ -152,6 +153,11 @@ class Unfold(Op):
         return ScatterIndex.apply(dy, index=(np.ascontiguousarray(places),), shape=(n,)).reshape(x_shape)
 
 
+def zeros(shape, x):
+    """Zeros of x's dtype, which a captured step makes anew."""
+    return np.zeros(shape, x.dtype) if type(x) is np.ndarray else np.zeros_like(x, shape=shape)
+
+
 def grid(index, dim):
     """The tuple that picks x[i][index[i, j]] (for dim 1): index along dim, every other position as it stands."""
     n = index.ndim
@@ -174,7 +180,7 @@ def add_at(out, index, values):
 
 def flat_positions(shape, index):
     """Where x[index] stands in x.reshape(-1), in the shape of x[index]."""
-    if not all(type(i) is np.ndarray and i.dtype.kind != "b" for i in index):
+    if not all(isinstance(i, np.ndarray) and i.dtype.kind != "b" for i in index):
         return np.arange(math.prod(shape)).reshape(shape)[index]
     rest = math.prod(shape[len(index) :])
     positions, step = 0, rest
@@ -183,5 +189,5 @@ def flat_positions(shape, index):
         step *= n
     if len(index) < len(shape):
         tail = shape[len(index) :]
-        positions = np.asarray(positions).reshape(positions.shape + (1,) * len(tail)) + np.arange(rest).reshape(tail)
-    return np.asarray(positions)
+        positions = as_array(positions).reshape(positions.shape + (1,) * len(tail)) + np.arange(rest).reshape(tail)
+    return as_array(positions)

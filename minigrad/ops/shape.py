@@ -13,7 +13,7 @@ def spread(y, shape):
     """y copied out to *shape*; recorded as Expand where y is a Tensor. Faster than numpy's broadcast_to."""
     if hasattr(type(y), "_apply"):
         return Expand.apply(y, shape=shape)
-    out = np.empty(shape, y.dtype)
+    out = np.empty(shape, y.dtype) if type(y) is np.ndarray else np.empty_like(y, shape=shape)
     out[...] = y
     return out
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..tensor import wrap
-from .optimizer import Optimizer, arrays, number, told
+from .optimizer import Optimizer, arrays, host, number, told
 
 
 class Adam(Optimizer):
@@ -47,7 +47,7 @@ class Adam(Optimizer):
             number(f"beta parameter at index {i}", beta, 0.0, 1.0)
 
     def update(self, group: dict[str, Any]) -> None:
-        rate, decay, (beta1, beta2) = float(group["lr"]), group["weight_decay"], group["betas"]
+        decay, (beta1, beta2) = group["weight_decay"], group["betas"]
         how = f"{type(self).__name__}.step"
         for p in group["params"]:
             grad = p._grad
@@ -56,15 +56,15 @@ class Adam(Optimizer):
             array, g = arrays(p, grad)
             if group["maximize"]:
                 g = -g
-            if decay and self.decoupled:
-                array *= 1 - rate * decay
-            elif decay:
-                g = g + decay * array
             state = self.state.setdefault(p, {})
             if not state:
                 state.update(step=0, exp_avg=wrap(np.zeros_like(array)), exp_avg_sq=wrap(np.zeros_like(array)))
-            state["step"] += 1
-            step, m, v = int(state["step"]), state["exp_avg"].array, state["exp_avg_sq"].array
+            shrink, root, rate = host(_factors, group, state, state=((group, "lr"), (state, "step")))
+            if decay and self.decoupled:
+                array *= shrink
+            elif decay:
+                g = g + decay * array
+            m, v = state["exp_avg"].array, state["exp_avg_sq"].array
             m += (1 - beta1) * (g - m)
             v *= beta2
             v += (1 - beta2) * g * g
@@ -72,9 +72,17 @@ class Adam(Optimizer):
                 if "max_exp_avg_sq" not in state:
                     state["max_exp_avg_sq"] = wrap(np.zeros_like(array))
                 v = np.maximum(state["max_exp_avg_sq"].array, v, out=state["max_exp_avg_sq"].array)
-            size = np.sqrt(v) / math.sqrt(1 - beta2**step) + group["eps"]
-            array -= rate / (1 - beta1**step) * (m / size)
+            size = np.sqrt(v) / root + group["eps"]
+            array -= rate * (m / size)
             told(p, how)
+
+
+def _factors(group: dict[str, Any], state: dict[str, Any]) -> tuple[float, float, float]:
+    """Counts the step; what AdamW shrinks the parameter by, the root of v's correction, and the rate with m's."""
+    (beta1, beta2), rate = group["betas"], float(group["lr"])
+    state["step"] += 1
+    step = int(state["step"])
+    return 1 - rate * group["weight_decay"], math.sqrt(1 - beta2**step), rate / (1 - beta1**step)
 
 
 class AdamW(Adam):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import enable_grad
+from ..graph import Engine, enable_grad
 from ..nn.module import zero_grad
 from ..tensor import Tensor, changed, wrap
 
@@ -175,6 +175,15 @@ def arrays(p: Tensor, grad: Tensor) -> tuple[np.ndarray, Any]:
     if g.dtype is not array.dtype:
         g = g.astype(array.dtype)
     return array, g
+
+
+def host(function: Callable[..., Any], *args: Any, state: tuple[tuple[Any, Any], ...]) -> Any:
+    """function(*args), Python numbers from Python state; a captured step (minigrad.compile) works them out each time.
+
+    state: (container, key) of what the function reads there or changes.
+    """
+    capture = Engine.capture
+    return function(*args) if capture is None else capture.host(function, args, state)
 
 
 def told(p: Tensor, how: str) -> None:

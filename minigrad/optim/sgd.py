@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from ..convert import as_array
 from ..tensor import wrap
-from .optimizer import Optimizer, arrays, number, told
+from .optimizer import Optimizer, arrays, host, number, told
 
 
 class SGD(Optimizer):
@@ -44,7 +43,8 @@ class SGD(Optimizer):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
 
     def update(self, group: dict[str, Any]) -> None:
-        rate, momentum, decay = float(group["lr"]), group["momentum"], group["weight_decay"]
+        rate = host(_rate, group, state=((group, "lr"),))
+        momentum, decay = group["momentum"], group["weight_decay"]
         maximize = group["maximize"]
         for p in group["params"]:
             grad = p._grad
@@ -64,10 +64,14 @@ class SGD(Optimizer):
         """The direction with momentum, whose running sum is in the state."""
         momentum, held = group["momentum"], self.state.setdefault(p, {}).get("momentum_buffer")
         if held is None:
-            v = np.array(g)
+            v = as_array(g).copy()
             self.state[p]["momentum_buffer"] = wrap(v)
         else:
             v = held.array
             v *= momentum
             v += (1 - group["dampening"]) * g
         return g + momentum * v if group["nesterov"] else v
+
+
+def _rate(group: dict[str, Any]) -> float:
+    return float(group["lr"])

@@ -1,0 +1,491 @@
+"""Capture: what numpy did in one run of a step, as a flat list of calls on places in memory.
+
+A value is in one of four kinds of memory. *external*: that of a Tensor or array that was there before the step, such
+as a parameter; a replay uses that very memory. *input*: an array that the step was given; a replay copies the new one
+in. *constant*: made in the step from nothing but shapes and numbers. *local*: all else, which the plan lays out anew.
+What shares memory with a known value (a view) is a place in the same memory, and costs a replay nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from threading import get_ident
+from typing import Any
+
+import numpy as np
+
+from .traced import Number, Traced
+
+PACKAGE = str(Path(__file__).parent.parent)
+
+# numpy's functions whose result hangs on the values in more than its numbers: its shape, or what Python then does.
+FREE_SHAPE = {
+    "nonzero",
+    "flatnonzero",
+    "argwhere",
+    "unique",
+    "extract",
+    "compress",
+    "trim_zeros",
+    "array_equal",
+    "allclose",
+}
+# Those that are known to be the same numpy work each time.
+FUNCTIONS = {
+    "all", "amax", "amin", "any", "argmax", "argmin", "argpartition", "argsort", "around", "array_split",
+    "atleast_1d", "atleast_2d", "bincount", "broadcast_to", "clip", "concatenate", "copy", "copyto", "count_nonzero",
+    "cross", "cumprod", "cumsum", "diag", "diagonal", "diff", "dot", "einsum", "empty_like", "expand_dims", "flip",
+    "full_like", "hstack", "imag", "inner", "interp", "isclose", "kron", "logical_not", "max", "mean", "median",
+    "min", "moveaxis", "nan_to_num", "norm", "ones_like", "outer", "pad", "partition", "prod", "put_along_axis",
+    "ravel", "real", "repeat", "reshape", "roll", "rot90", "round", "searchsorted", "sliding_window_view", "sort",
+    "split", "squeeze", "stack", "std", "sum", "swapaxes", "take", "take_along_axis", "tensordot", "tile", "trace",
+    "transpose", "tril", "triu", "var", "vdot", "vstack", "where", "zeros_like",
+}  # fmt: skip
+OF_SHAPE = {
+    "can_cast",
+    "common_type",
+    "iscomplexobj",
+    "isrealobj",
+    "may_share_memory",
+    "min_scalar_type",
+    "ndim",
+    "result_type",
+    "shape",
+    "shares_memory",
+    "size",
+}
+
+
+class CaptureError(RuntimeError):
+    """A step that was to be captured whole (fullgraph=True) cannot be: the message says why, and at which line."""
+
+
+class Memory:
+    """A block of memory, by the array that owns it, and what the plan must know of its life."""
+
+    __slots__ = ("first", "initial", "kind", "last", "number", "owner")
+
+    def __init__(self, owner: np.ndarray, kind: str, number: int) -> None:
+        self.owner, self.kind, self.number = owner, kind, number
+        self.first = self.last = -1  # the calls that use it first and last
+        self.initial: np.ndarray | None = None  # what a constant that the step writes to held before
+
+
+class Place:
+    """An array within a Memory: shape, strides and the offset in bytes from its owner's first element."""
+
+    __slots__ = ("dtype", "memory", "offset", "shape", "strides", "value")
+
+    def __init__(self, memory: Memory, value: np.ndarray) -> None:
+        self.memory = memory
+        self.shape, self.strides, self.dtype = value.shape, value.strides, value.dtype
+        self.offset = address(value) - address(memory.owner)
+        self.value = value
+
+    @property
+    def whole(self) -> bool:
+        """Whether this is its memory's owner as it stands, and no part or rearrangement."""
+        owner = self.memory.owner
+        return self.shape == owner.shape and self.strides == owner.strides and self.dtype == owner.dtype
+
+    def same(self, other: Place) -> bool:
+        """Whether this is the very same array in the same memory."""
+        return (
+            self.memory is other.memory
+            and self.offset == other.offset
+            and self.shape == other.shape
+            and self.strides == other.strides
+            and self.dtype == other.dtype
+        )
+
+
+class Local:
+    """A numpy scalar or a Python number that a replay holds in a variable: by its number."""
+
+    __slots__ = ("last", "number", "value")
+
+    def __init__(self, number: int, value: Any) -> None:
+        self.number, self.value = number, value
+        self.last = -1
+
+
+class Call:
+    """One numpy call. kind: how it is written in a replay; out: the Place or Local it fills, or several, or None."""
+
+    __slots__ = ("args", "function", "kind", "kwargs", "line", "out", "writes")
+
+    def __init__(self, kind: str, function: Any, args: Any, kwargs: Any, out: Any, writes: Any, line: Any) -> None:
+        self.kind, self.function, self.args, self.kwargs = kind, function, args, kwargs
+        self.out, self.writes, self.line = out, writes, line
+
+    def places(self) -> Iterable[Place]:
+        """Every Place that the call reads or writes."""
+        yield from _places(self.args)
+        yield from _places(self.kwargs)
+        yield from _places(self.out)
+
+    def locals(self) -> Iterable[Local]:
+        yield from _locals(self.args)
+        yield from _locals(self.kwargs)
+
+
+def _places(x: Any) -> Iterable[Place]:
+    if type(x) is Place:
+        yield x
+    elif type(x) in (tuple, list):
+        for item in x:
+            yield from _places(item)
+    elif type(x) is dict:
+        for item in x.values():
+            yield from _places(item)
+
+
+def _locals(x: Any) -> Iterable[Local]:
+    if type(x) is Local:
+        yield x
+    elif type(x) in (tuple, list):
+        for item in x:
+            yield from _locals(item)
+    elif type(x) is dict:
+        for item in x.values():
+            yield from _locals(item)
+
+
+class Capture:
+    """What is noted while a step runs. `reason` is None while all of it could be followed, else why not."""
+
+    def __init__(self, fullgraph: bool = False) -> None:
+        self.fullgraph = fullgraph  # the first thing that cannot be captured is an error
+        self.thread = get_ident()
+        self.open = True
+        self.reason: str | None = None
+        self.calls: list[Call] = []
+        self.memories: dict[int, Memory] = {}
+        self.count = 0  # of Locals
+        self.alive: list[Any] = []  # owners, so that no address comes twice
+        self.handled: list[tuple[Any, Any]] = []  # (container, key): Python state that each replay works out itself
+        self.hosts = 0
+
+    # ------------------------------------------------------------------------------- values in and out
+
+    def live(self) -> bool:
+        return self.open and self.reason is None and get_ident() == self.thread
+
+    def escape(self, reason: str) -> None:
+        """The step does something that a replay could not repeat: note the first such thing and its line."""
+        if self.live():
+            self.refuse(f"it {reason} ({self.line(text=True)})")
+
+    def refuse(self, reason: str) -> None:
+        """Note why a replay cannot stand for this run."""
+        if self.reason is None:
+            self.reason = reason
+            if self.fullgraph and self.open:
+                raise CaptureError(f"the step cannot be captured: {reason}")
+
+    def line(self, text: bool = False) -> Any:
+        """The user's line that is running, as (file, line number, function)."""
+        frame: Any = sys._getframe(1)
+        while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
+            frame = frame.f_back
+        if frame is None:
+            return None
+        where = (frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+        return f"{Path(where[0]).name}:{where[1]}, in {where[2]}" if text else where
+
+    def enter(self, value: Any, kind: str) -> Traced:
+        """An array from outside, as external or input memory; one that was there before is the same memory."""
+        owner = root(value)
+        memory = self.memories.get(id(owner)) or self._memory(owner, kind)
+        return Traced(value, Place(memory, value), self)
+
+    def _memory(self, owner: np.ndarray, kind: str) -> Memory:
+        memory = self.memories[id(owner)] = Memory(owner, kind, len(self.memories))
+        self.alive.append(owner)
+        return memory
+
+    def plain(self, x: Any) -> Any:
+        """The value without its trace, also within tuples, lists and dicts."""
+        kind = type(x)
+        if kind is Traced or kind is Number:
+            return x.value
+        if kind is tuple:
+            return tuple([self.plain(item) for item in x])
+        if kind is list:
+            return [self.plain(item) for item in x]
+        if kind is dict:
+            return {key: self.plain(item) for key, item in x.items()}
+        return x
+
+    def ref(self, x: Any) -> Any:
+        """Where a replay finds it: a Place, a Local, or the constant itself."""
+        kind = type(x)
+        if kind is Traced or kind is Number:
+            return x.place
+        if kind is np.ndarray:
+            memory = self.memories.get(id(root(x))) or self._memory(root(x), "constant")
+            return Place(memory, x)
+        if kind is tuple:
+            return tuple([self.ref(item) for item in x])
+        if kind is list:
+            return [self.ref(item) for item in x]
+        if kind is dict:
+            return {key: self.ref(item) for key, item in x.items()}
+        return x
+
+    def note(self, kind: str, function: Any, args: Any, kwargs: Any, out: Any, writes: Any = ()) -> None:
+        for place in writes:
+            if place.memory.kind == "constant" and place.memory.initial is None:
+                place.memory.initial = np.array(place.memory.owner)  # what it was, for the next replay
+        self.calls.append(
+            Call(kind, function, self.ref(args), self.ref(kwargs), out, [p.memory for p in writes], self.line())
+        )
+
+    def result(self, made: Any, kind: str, function: Any, args: Any, kwargs: Any) -> Any:
+        """A result as Traced, with the call that makes it noted, unless it is a view of what is there."""
+        if isinstance(made, np.ndarray):
+            if made.dtype.kind not in "fiub":
+                self.escape(f"makes an array of dtype {made.dtype}")
+                return made
+            owner = root(made)
+            if id(owner) in self.memories:
+                return Traced(made, Place(self.memories[id(owner)], made), self, self._base(owner))
+            place = Place(self._memory(owner, "local"), made)
+            self.note(kind, function, args, kwargs, place)
+            return Traced(made, place, self, None if owner is made else self._base(owner))
+        if isinstance(made, np.generic):
+            local = Local(self.count, made)
+            self.count += 1
+            self.note(kind, function, args, kwargs, local)
+            return Traced(made, local, self)
+        if isinstance(made, (tuple, list)):
+            parts, outs = [], list[Any]()
+            for one in made:
+                if isinstance(one, np.ndarray) and id(root(one)) not in self.memories:
+                    outs.append(Place(self._memory(root(one), "local"), one))
+                elif isinstance(one, np.ndarray):
+                    outs.append(None)
+                else:
+                    self.escape(f"calls {_name(function)}, which gives more than arrays")
+                    return made
+                parts.append(Traced(one, Place(self.memories[id(root(one))], one), self, self._base(root(one))))
+            if any(out is not None for out in outs):
+                self.note("several", function, args, kwargs, outs)
+            return type(made)(parts) if type(made) in (tuple, list) else parts
+        self.escape(f"calls {_name(function)}, whose result is a Python {type(made).__name__}")
+        return made
+
+    def _base(self, owner: np.ndarray) -> Traced:
+        return Traced(owner, Place(self.memories[id(owner)], owner), self)
+
+    # ---------------------------------------------------------------------------------- what numpy does
+
+    def operator(self, function: Callable[..., Any], ufunc: Any, operands: tuple[Any, ...]) -> Any:
+        """A Python operator on arrays and numbers."""
+        made = function(*[self.plain(x) for x in operands])
+        if not self.live():
+            return made
+        if type(made) is np.ndarray:
+            if ufunc is not np.power:
+                return self.result(made, "ufunc", ufunc, operands, {})
+            n = self.plain(operands[1])
+            special = POWERS.get(n) if type(n) in (int, float) else None
+            for ufunc, given in ((special, operands[:1]), (np.power, operands)):
+                # numpy's ** takes other ways for some exponents, which are not the same in all its versions.
+                if ufunc is not None and same_bits(ufunc(*self.plain(given)), made):
+                    return self.result(made, "ufunc", ufunc, given, {})
+        return self.result(made, "operator", function, operands, {})
+
+    def ufunc(self, ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        plain, named = self.plain(inputs), self.plain(kwargs)
+        function = getattr(ufunc, method)
+        if not self.live():
+            return function(*plain, **named)
+        if any(type(x) is np.ndarray and x.dtype.kind == "O" for x in plain):
+            self.escape("computes with Python objects")
+        out = kwargs.pop("out", None)
+        if out is not None or method == "at":
+            targets = [t for t in (out if out is not None else inputs[:1]) if t is not None]
+            places = [self.ref(t) for t in targets]
+            if any(type(place) is not Place for place in places):
+                self.escape(f"writes into a number with {ufunc.__name__}")
+                return function(*plain, **named)
+            kind = "into" if method == "__call__" and len(places) == 1 and not kwargs else "do"
+            whole = dict(kwargs) if out is None else {**kwargs, "out": out}
+            for place in places:
+                if place.memory.kind == "constant" and place.memory.initial is None:
+                    place.memory.initial = np.array(place.memory.owner)
+            made = function(*plain, **named)
+            self.note(
+                kind, ufunc if kind == "into" else function, inputs, {} if kind == "into" else whole,
+                places[0] if kind == "into" else None, places,
+            )  # fmt: skip
+            if method == "at":
+                return made
+            return targets[0] if len(targets) == 1 else tuple(targets)
+        made = function(*plain, **named)
+        kind = "ufunc" if method == "__call__" else "reduce" if method == "reduce" else "call"
+        if kind == "ufunc" and set(kwargs) - {"dtype", "casting"}:
+            kind, ufunc = "call", function
+        return self.result(made, kind, function if kind == "call" else ufunc, inputs, kwargs)
+
+    def function(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        name = function.__name__
+        plain, named = self.plain(args), self.plain(kwargs)
+        if not self.live():
+            return function(*plain, **named)
+        if name in OF_SHAPE:
+            return function(*plain, **named)
+        if name not in FUNCTIONS or (name == "where" and len(args) == 1):
+            free = name in FREE_SHAPE or name == "where"
+            self.escape(
+                f"calls numpy.{name}, " + ("whose result's shape hangs on the values" if free else "which is not known")
+            )
+            return function(*plain, **named)
+        if name in ("copyto", "put_along_axis"):
+            target = self.ref(args[0])
+            self._before(target)
+            function(*plain, **named)
+            self.note("do", function, args, kwargs, None, [target])
+            return None
+        if kwargs.get("out") is not None:
+            target = self.ref(kwargs["out"])
+            self._before(target)
+            function(*plain, **named)
+            self.note("do", function, args, kwargs, None, [target])
+            return kwargs["out"]
+        made = function(*plain, **named)
+        if name in ("zeros_like", "ones_like", "empty_like", "full_like") and isinstance(made, np.ndarray):
+            place = Place(self._memory(made, "local"), made)
+            if name != "empty_like":
+                fill = args[1] if name == "full_like" else 0 if name == "zeros_like" else 1
+                self.note("fill", None, (fill,), {}, place)
+            return Traced(made, place, self)
+        return self.result(made, "call", function, args, kwargs)
+
+    def _before(self, target: Any) -> None:
+        if type(target) is Place and target.memory.kind == "constant" and target.memory.initial is None:
+            target.memory.initial = np.array(target.memory.owner)
+
+    def getitem(self, x: Traced, index: Any) -> Any:
+        plain = self.plain(index)
+        made = x.value[plain]
+        if not self.live():
+            return made
+        items = plain if isinstance(plain, tuple) else (plain,)
+        for item in items:
+            if isinstance(item, np.ndarray) and item.dtype.kind == "b" and item.ndim:
+                self.escape("picks elements with a mask, and how many there are hangs on the values")
+                return made
+        if any(
+            type(i) is Traced and type(i.value) is not np.ndarray for i in (index if type(index) is tuple else (index,))
+        ):
+            self.escape("picks an element by the value of another")
+            return made
+        return self.result(made, "getitem", None, (x, index), {})
+
+    def setitem(self, x: Traced, index: Any, value: Any) -> None:
+        if self.live():
+            self._before(x.place)
+        x.value[self.plain(index)] = self.plain(value)
+        if self.live():
+            self.note("setitem", None, (x, index, value), {}, None, [x.place])
+
+    def method(self, x: Traced, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        made = getattr(x.value, name)(*self.plain(args), **self.plain(kwargs))
+        if not self.live():
+            return made
+        if made is x.value:
+            return x
+        if name == "fill":
+            self.note("fill", None, args, {}, x.place, [x.place])
+            return None
+        arrays = isinstance(made, np.ndarray) and isinstance(x.value, np.ndarray)
+        if arrays and (
+            name in ("copy", "astype", "flatten", "reshape", "ravel") and id(root(made)) not in self.memories
+        ):
+            return self.result(made, "copy", None, (x,), {})
+        if name == "sum" and isinstance(x.value, np.ndarray):
+            return self.result(
+                made,
+                "reduce",
+                np.add,
+                (x, *(args or (kwargs.get("axis"),))),
+                {key: value for key, value in kwargs.items() if key != "axis"},
+            )
+        return self.result(made, "method", name, (x, *args), kwargs)
+
+    def lifted(self, x: Traced) -> Any:
+        """A numpy scalar as a 0-d array."""
+        made = np.asarray(x.value)
+        if not self.live() or isinstance(x.value, np.ndarray):
+            return x if isinstance(x.value, np.ndarray) else made
+        place = Place(self._memory(made, "local"), made)
+        self.note("fill", None, (x,), {}, place)
+        return Traced(made, place, self)
+
+    def decide(self, x: Traced) -> bool:
+        """A truth value that Python goes on by: a replay in which it is another one stops, and the step runs eagerly.
+
+        That can be while nothing was changed yet; after that it ends the capture.
+        """
+        made = bool(x.value)
+        if self.live():
+            if any(
+                call.kind == "host" or any(m.kind in ("external", "input") for m in call.writes) for call in self.calls
+            ):
+                self.escape("decides something by a value after it changed others")
+            else:
+                self.note("decide", None, (x, made), {}, None)
+        return made
+
+    # ------------------------------------------------------------------------- Python numbers, worked out anew
+
+    def host(self, function: Callable[..., Any], args: tuple[Any, ...], state: Iterable[tuple[Any, Any]]) -> Any:
+        """function(*args), a Python number or a tuple of them: a replay calls it again.
+
+        state: (container, key) of the Python state that the function reads or changes.
+        """
+        made = function(*args)
+        if not self.live():
+            return made
+        self.handled.extend(state)
+        several = type(made) is tuple
+        outs = []
+        for value in made if several else (made,):
+            outs.append(Local(self.count, value))
+            self.count += 1
+        self.calls.append(Call("host", partial(function, *args), (), {}, outs, [], self.line()))
+        numbers = tuple([Number(local.value, local, self) for local in outs])
+        return numbers if several else numbers[0]
+
+
+POWERS = {2: np.square, -1: np.reciprocal, 0.5: np.sqrt, 1: np.positive}
+
+
+def same_bits(x: Any, y: Any) -> bool:
+    return type(x) is type(y) and x.dtype == y.dtype and x.strides == y.strides and x.tobytes() == y.tobytes()
+
+
+def root(x: np.ndarray) -> np.ndarray:
+    """The array that owns the memory."""
+    while True:
+        base = x.base
+        if base is None:
+            return x
+        if type(base) is not np.ndarray:
+            base = getattr(base, "base", None)  # what as_strided puts between
+            if type(base) is not np.ndarray:
+                return x
+        x = base
+
+
+def address(x: np.ndarray) -> int:
+    return x.__array_interface__["data"][0]
+
+
+def _name(function: Any) -> str:
+    return function if isinstance(function, str) else getattr(function, "__name__", repr(function))

@@ -1,0 +1,282 @@
+"""Capturing a step: run it on traced arrays, see what it did to the state around it, and lay out a replay."""
+
+from __future__ import annotations
+
+import gc
+import types
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..graph import Engine, Node, _recording
+from ..tensor import Tensor
+from .capture import Capture, Place, root
+from .plan import build
+from .replay import Captured, Out
+from .state import Guard, Reached, changes, names_of, reach
+from .structure import Structure, concrete
+from .traced import Traced
+from .watching import Watch
+
+SMALL = 65_536  # bytes of a numpy array that is compared before each replay
+
+
+class Unfit(Exception):
+    """Why a run that was followed to its end can still not be replayed."""
+
+
+@dataclass
+class Code:
+    """What is known of the Python that a step runs: the code, and whether it looks attributes up by made-up names."""
+
+    codes: set[types.CodeType] = field(default_factory=set)
+    dynamic: bool = False
+
+    def add(self, watch: Watch) -> None:
+        self.codes |= watch.codes
+        self.dynamic |= watch.dynamic
+
+
+def look(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Code, str | None]:
+    """Run the step as it is, only watched: (its result, the code that ran, why it cannot be captured or None)."""
+    reasons: list[str] = []
+    with Watch(lambda reason, frame: reasons.append(f"it {_at(reason, frame)}")) as watch:
+        result = function(*args, **kwargs)
+    code = Code()
+    code.add(watch)
+    return result, code, reasons[0] if reasons else None
+
+
+def capture_run(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    code: Code,
+    fullgraph: bool,
+    backend: str,
+) -> tuple[Any, Captured | None, str | None]:
+    """Run the step and capture it: (its result, the captured run or None, why not or None).
+
+    The result and all that the step changes are the eager ones, captured or not.
+    """
+    structure = Structure(args, kwargs)
+    if structure.reason:
+        return function(*args, **kwargs), None, structure.reason
+    roots = [(function, getattr(function, "__qualname__", "step")), *structure.objects]
+    before = reach(roots, names_of(code.codes), code.dynamic)
+    capture = Capture(fullgraph)
+    grads = {tensor: tensor._grad for tensor in before.tensors}
+    swapped = _swap(capture, before, grads)
+    given_args, given_kwargs = structure.enter(capture, args, kwargs)
+    Engine.capture = capture
+    watch = Watch(lambda reason, frame: capture.refuse(f"it {_at(reason, frame)}"))
+    try:
+        with watch:
+            result = function(*given_args, **given_kwargs)
+    finally:
+        Engine.capture = None
+        capture.open = False
+        memories = _restore(swapped)
+        structure.leave()
+        survivors = concrete()
+    captured = None
+    if capture.reason is None:
+        new = sorted(c.co_name for c in watch.codes - code.codes)
+        try:
+            if new:
+                raise Unfit(f"other code ran than in the run before: {', '.join(new[:5])}")
+            after = reach(roots, names_of(code.codes), code.dynamic or watch.dynamic)
+            captured = finish(capture, structure, before, grads, after, result, memories, survivors, backend)
+        except Unfit as unfit:
+            capture.reason = str(unfit)
+    code.add(watch)
+    result = _plain(result)
+    if captured is not None:
+        del survivors, swapped, before, grads
+        captured.settled()
+    return result, captured, capture.reason
+
+
+def finish(
+    capture: Capture, structure: Structure, before: Reached, grads: dict[Tensor, Tensor | None], after: Reached,
+    result: Any, memories: dict[int, Any], survivors: dict[int, Any], backend: str,
+) -> Captured:  # fmt: skip
+    """The captured run, if a replay can stand for it; or Unfit, saying why not."""
+    if structure.written(capture):
+        raise Unfit("it changes one of its arguments in place")
+    for thing, path in after.opaque:
+        raise Unfit(f"it uses {path}, a {type(thing).__name__}, whose state cannot be seen")
+    different = changes(before, after, capture.handled)
+    if different:
+        raise Unfit(f"it changes Python state: {'; '.join(different[:3])}")
+    outputs: list[Any] = []
+    kept: list[bool] = []
+    captured = Captured(structure)
+
+    def output(value: Any, keep: bool) -> int:
+        outputs.append(value)
+        kept.append(keep)
+        return len(outputs) - 1
+
+    own: set[int] = set()
+    for tensor, path in after.tensors.items():
+        if tensor not in before.tensors:
+            raise Unfit(f"it puts a new Tensor in {path}")
+        if tensor._node is not None:
+            raise Unfit(f"it goes on from {path}, a Tensor of a graph made before it: detach() that")
+        gradient = tensor._grad
+        if gradient is grads[tensor]:
+            continue
+        if gradient is None:
+            captured.cleared.append(tensor)
+            continue
+        place = survivors.get(id(gradient))
+        if place is None or gradient._node is not None:
+            raise Unfit(f"the gradient of {path} is not made in the step alone")
+        captured.gradients.append((tensor, gradient, output(place, type(place) is Place)))
+        own.add(id(gradient))
+
+    def template(x: Any) -> Any:
+        if isinstance(x, Tensor):
+            if x in before.tensors:
+                return x
+            place = survivors.get(id(x))
+            if place is None:
+                raise Unfit("it returns a Tensor that was not made in it")
+            if x._requires_grad and _live(x._node):
+                raise Unfit(
+                    "it returns a Tensor whose graph is still to be differentiated: call backward() in it, or detach()"
+                )
+            own.add(id(x))
+            return Out(output(place, False), x)
+        if type(x) is Traced:
+            return Out(output(x.place, False), x)
+        if isinstance(x, tuple) and hasattr(x, "_fields"):
+            return type(x)(*[template(item) for item in x])
+        if type(x) in (tuple, list):
+            return type(x)([template(item) for item in x])
+        if type(x) is dict:
+            return {key: template(item) for key, item in x.items()}
+        if type(x) is np.ndarray:
+            raise Unfit("it returns a numpy array that was not made by its Tensors")
+        return x
+
+    captured.result = template(result)
+    strangers = [key for key in survivors if key not in own]
+    if strangers:
+        gc.collect()
+        if any(_alive(key) for key in strangers):
+            raise Unfit("a Tensor made in it is kept somewhere else than in what it returns and in .grad")
+    for array, path in after.arrays:
+        if array.nbytes > SMALL and (array.flags.writeable or root(array).flags.writeable):
+            raise Unfit(
+                f"it uses the numpy array {path} of shape {array.shape}, whose values could change unseen: make it a "
+                f"Tensor, or read-only with {path}.flags.writeable = False"
+            )
+    captured.plan = build(capture, structure.places, outputs, kept)
+    for _, gradient, i in captured.gradients:
+        memory = captured.plan.kept[i]
+        if memory is not None:
+            memory[...] = gradient.array
+            gradient.array = memory
+    written = {memory for call in captured.plan.calls for memory in call.writes if memory.kind == "external"}
+    for tensor in before.tensors:
+        if memories.get(id(tensor)) in written:
+            captured.written.append(tensor)
+    used = {place.memory for call in captured.plan.calls for place in call.places()}
+    captured.guard = _guard(after, grads, capture, used, memories)
+    return captured
+
+
+def _swap(capture: Capture, before: Reached, grads: dict[Tensor, Tensor | None]) -> list[tuple[Tensor, Any, Any]]:
+    """Put traced arrays into the Tensors that the step can reach; returns what to put back."""
+    swapped = []
+    for array, _ in before.arrays:
+        if array.dtype.kind in "fiub" and array.dtype in dtypes.SUPPORTED:
+            capture.enter(array, "external")
+    for tensor in [*before.tensors, *(g for g in grads.values() if g is not None)]:
+        array = tensor._shared()
+        traced = capture.enter(array, "external")
+        tensor.array = traced
+        swapped.append((tensor, array, traced))
+    return swapped
+
+
+def _restore(swapped: list[tuple[Tensor, Any, Any]]) -> dict[int, Any]:
+    """Put the arrays back; returns each Tensor's memory by its id, where its array is still the same."""
+    memories = {}
+    for tensor, array, traced in swapped:
+        if tensor.array is traced:
+            tensor.array = array
+            memories[id(tensor)] = traced.place.memory
+    return memories
+
+
+def _plain(result: Any) -> Any:
+    if type(result) is Traced:
+        return result.value
+    if isinstance(result, tuple) and hasattr(result, "_fields"):
+        return type(result)(*[_plain(x) for x in result])
+    if type(result) in (tuple, list):
+        return type(result)([_plain(x) for x in result])
+    if type(result) is dict:
+        return {key: _plain(x) for key, x in result.items()}
+    return result
+
+
+def _live(node: Node | None) -> bool:
+    """Whether the graph still keeps values for a backward."""
+    stack, seen = [node], set()
+    while stack:
+        n = stack.pop()
+        if type(n) is not Node or n in seen:
+            continue
+        seen.add(n)
+        if n.saved is not None and n.plan.keeps_arrays:
+            return True
+        stack.extend(n.inputs)
+    return False
+
+
+def _alive(key: int) -> bool:
+    return any(id(x) == key and isinstance(x, Tensor) for x in gc.get_objects())
+
+
+def _guard(
+    after: Reached, grads: dict[Tensor, Any], capture: Capture, used: set[Any], memories: dict[int, Any]
+) -> Guard:
+    own = {(id(container), key) for container, key in capture.handled}
+    entries = [
+        e for e in after.entries if (id(e.container), e.key if isinstance(e.key, (str, int)) else None) not in own
+    ]
+    more: list[tuple[str, dict[str, Any]]] = [
+        ("{mode}.get() is {value}", {"mode": _recording, "value": _recording.get()}),
+        ("{dtypes}._default is {value}", {"dtypes": dtypes, "value": dtypes._default}),
+    ]
+    for tensor in after.tensors:
+        if memories.get(id(tensor)) in used:
+            more.append(("{t}.array is {a}", {"t": tensor, "a": tensor.array}))
+        more.append(("{t}._requires_grad is {r}", {"t": tensor, "r": tensor._requires_grad}))
+        more.append(("{t}._node is {n}", {"t": tensor, "n": tensor._node}))
+        if tensor._requires_grad and not (tensor._extra and tensor._extra.hooks):
+            more.append(("({t}._extra is None or not {t}._extra.hooks)", {"t": tensor}))
+        gradient = grads.get(tensor)
+        if gradient is None:
+            if tensor._requires_grad:
+                more.append(("{t}._grad is None", {"t": tensor}))
+        elif memories.get(id(gradient)) in used:
+            more.append(("{t}._grad is {g} and {g}.array is {a}", {"t": tensor, "g": gradient, "a": gradient.array}))
+        else:
+            more.append(("{t}._grad is not None", {"t": tensor}))
+    for array, _ in after.arrays:
+        if array.flags.writeable and array.nbytes <= SMALL:
+            more.append(("{a}.tobytes() == {b}", {"a": array, "b": array.tobytes()}))
+    return Guard(entries, more)
+
+
+def _at(reason: str, frame: Any) -> str:
+    return f"{reason} ({Path(frame.f_code.co_filename).name}:{frame.f_lineno}, in {frame.f_code.co_name})"

@@ -1,0 +1,125 @@
+"""Compiled: the step that minigrad.compile returns, which replays what was captured of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Any
+
+from ..graph import Engine
+from .capture import CaptureError
+from .capturing import Code, capture_run, look
+from .replay import Captured
+from .structure import Structure
+
+LIMIT = 8  # captures kept of one function, as many as torch keeps
+TRIES = 4  # runs with arguments of one kind that may fail to be captured before the function is left to run eagerly
+_one_at_a_time = threading.RLock()  # captures put traced arrays into Tensors for a while: one in a process
+
+
+class Compiled:
+    """A step that replays itself. Called as the function it was made of; see minigrad.compile."""
+
+    def __init__(self, function: Callable[..., Any], fullgraph: bool, backend: str) -> None:
+        self.function, self.fullgraph, self.backend = function, fullgraph, backend
+        self.captured: list[Captured] = []
+        self.reasons: list[str] = []  # why runs were not captured
+        self.given_up: str | None = None
+        self.eager_runs = 0
+        self._failed: dict[Any, int] = {}
+        self._code: Code | None = None
+        self._lock = threading.RLock()
+        update_wrapper(self, function)
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        """A compiled method: each object has a captured step of its own, kept in the object."""
+        if instance is None:
+            return self
+        name = f"_compiled_{self.function.__name__}"
+        bound = instance.__dict__.get(name)
+        if bound is None:
+            bound = Compiled(self.function.__get__(instance, owner), self.fullgraph, self.backend)
+            instance.__dict__[name] = bound
+        return bound
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with self._lock:
+            if Engine.check is None and Engine.observe is None and Engine.capture is None:
+                for captured in self.captured:
+                    if captured.structure.fits(args, kwargs) and captured.guard.ok():
+                        if captured.taken():
+                            self.captured.remove(captured)  # its memory is left to who holds it
+                            break
+                        return self._replay(captured, args, kwargs)
+                if self.given_up is None:
+                    return self._run(args, kwargs)
+            self.eager_runs += 1
+            return self.function(*args, **kwargs)
+
+    def reset(self) -> None:
+        """Forget all captures and reasons: the next calls are as the first."""
+        with self._lock:
+            self.captured.clear()
+            self.reasons.clear()
+            self._failed.clear()
+            self.given_up = self._code = None
+
+    def _replay(self, captured: Captured, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        try:
+            return captured.run(args, kwargs)
+        except Exception as error:
+            if _line_of(error) >= captured.plan.mutates_from:
+                raise
+        # Nothing was changed yet: the step as it is written goes another way now, or fails in the user's own line.
+        self.eager_runs += 1
+        return self.function(*args, **kwargs)
+
+    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the step as it is written, and capture it if that can be."""
+        self.eager_runs += 1
+        if len(self.captured) >= LIMIT:
+            self._give_up(
+                f"it was captured {LIMIT} times and what it is called with or hangs on is new again; against the last "
+                f"capture: {'; '.join(self.captured[-1].guard.broken()[:3]) or 'other arguments'}"
+            )
+            return self.function(*args, **kwargs)
+        with _one_at_a_time:
+            if self._code is None:
+                result, self._code, reason = look(self.function, args, kwargs)
+                captured = None
+            else:
+                result, captured, reason = capture_run(
+                    self.function, args, kwargs, self._code, self.fullgraph, self.backend
+                )
+        if captured is not None:
+            self.captured.insert(0, captured)
+            self._failed.clear()
+        elif reason is not None:
+            self._refused(reason, args, kwargs)
+        return result
+
+    def _refused(self, reason: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Note why a run was not captured; after some the function is left eager."""
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+        key = Structure(args, kwargs).key
+        self._failed[key] = self._failed.get(key, 0) + 1
+        if self.fullgraph or self._failed[key] >= TRIES:
+            self._give_up(reason)
+
+    def _give_up(self, reason: str) -> None:
+        self.given_up = reason
+        if self.fullgraph:
+            name = getattr(self.function, "__qualname__", "the step")
+            raise CaptureError(f"{name} cannot be captured: {reason}. The run itself is done; see fullgraph=False")
+
+
+def _line_of(error: BaseException) -> int:
+    """The line of the replay in which an error came."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename.startswith("<captured step"):
+            return trace.tb_lineno
+        trace = trace.tb_next
+    return 0

@@ -1,0 +1,182 @@
+"""What a step is given: which of it is data, which is state, and what must be the same for a replay."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..graph import Node
+from ..tensor import Tensor, View
+from .capture import Capture, Place
+from .state import ATOMS
+from .traced import Traced
+
+
+class Structure:
+    """The arguments of a call, taken apart: arrays and Tensors without gradient are data, of which shape, dtype and
+    strides must be the same again; numbers, texts and flags must be equal; all other objects must be the very same."""
+
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.reason: str | None = None
+        self.objects: list[tuple[Any, str]] = []
+        self.places: list[Place] = []
+        self.tests: list[str] = []
+        self.takes: list[str] = []
+        self.key: Any = ()
+        self.described: list[str] = []
+        self.scope: dict[str, Any] = {"ndarray": np.ndarray, "Tensor": Tensor}
+        self._given: list[tuple[Any, np.ndarray, np.ndarray]] = []  # (Tensor or None, its array, the copy)
+        self._part(args, "args", "argument")
+        self._part(kwargs, "kwargs", "argument")
+        body = " and ".join(self.tests) or "True"
+        arrays = "".join(f"{take}, " for take in self.takes)
+        source = f"def fits(args, kwargs):\n    return {body}\n\ndef arrays(args, kwargs):\n    return ({arrays})\n"
+        exec(compile(source, "<arguments of a captured step>", "exec"), self.scope)
+        self._fits, self.arrays = self.scope["fits"], self.scope["arrays"]
+
+    def fits(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        try:
+            return self._fits(args, kwargs)
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError):
+            return False
+
+    def words(self) -> str:
+        """The arguments, for explain()."""
+        return ", ".join(self.described) or "no arguments"
+
+    def _name(self, x: Any) -> str:
+        name = f"o{len(self.scope)}"
+        self.scope[name] = x
+        return name
+
+    def _part(self, x: Any, text: str, path: str) -> None:
+        kind = type(x)
+        if kind is np.ndarray or (isinstance(x, Tensor) and not x._requires_grad and x._node is None):
+            array = x if kind is np.ndarray else x.array
+            if kind is not np.ndarray:
+                self.tests.append(f"type({text}) is {self._name(kind)} and not {text}._requires_grad")
+            if type(array) is not np.ndarray:
+                array = np.asarray(array)
+                self.tests.append(f"{text}.array.shape == () and {text}.array.dtype is {self._name(array.dtype)}")
+                self.takes.append(f"{text}.array")
+            else:
+                at = text if kind is np.ndarray else f"{text}.array"
+                self.tests.append(
+                    (f"type({at}) is ndarray and " if kind is np.ndarray else "")
+                    + f"{at}.shape == {array.shape!r} and {at}.strides == {array.strides!r}"
+                    + f" and {at}.dtype is {self._name(array.dtype)}"
+                )
+                self.takes.append(at)
+            if array.dtype not in dtypes.SUPPORTED or array.dtype.byteorder == ">":
+                self.reason = f"{path} is an array of dtype {array.dtype}"
+            self.key += (kind, array.shape, array.strides, str(array.dtype))
+            self.described.append(f"{kind.__name__} {array.shape} {array.dtype}")
+        elif isinstance(x, ATOMS):
+            same = f"{text} is {self._name(x)}" if x is None or x is True or x is False else (
+                f"(type({text}) is {self._name(kind)} and {text} == {self._name(x)}"
+                + (f" and repr({text}) == {repr(x)!r})" if kind is float else ")")
+            )  # fmt: skip
+            self.tests.append(same)
+            self.key += (kind, repr(x))
+            self.described.append(repr(x))
+        elif kind in (tuple, list) or (isinstance(x, tuple) and hasattr(x, "_fields")):
+            self.tests.append(f"type({text}) is {self._name(kind)} and len({text}) == {len(x)}")
+            self.key += (kind, len(x))
+            for i, item in enumerate(x):
+                self._part(item, f"{text}[{i}]", f"{path} {i}" if path == "argument" else f"{path}[{i}]")
+        elif kind is dict:
+            self.tests.append(f"type({text}) is dict and len({text}) == {len(x)}")
+            self.key += (kind, tuple(map(repr, x)))
+            for key, item in x.items():
+                if not isinstance(key, (str, int)):
+                    self.reason = f"{path} is a dict with a key of type {type(key).__name__}"
+                self._part(item, f"{text}[{key!r}]", f"{path} {key!r}")
+        else:
+            self.tests.append(f"{text} is {self._name(x)}")
+            self.objects.append((x, path))
+            self.key += (id(x),)
+
+    # --------------------------------------------------------------------------- one run under capture
+
+    def enter(self, capture: Capture, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+        """The arguments with traced copies of their data: arrays exchanged, Tensors the same with another array."""
+        return self._traced(args, capture), self._traced(kwargs, capture)
+
+    def _traced(self, x: Any, capture: Capture) -> Any:
+        kind = type(x)
+        if kind is np.ndarray or (isinstance(x, Tensor) and not x._requires_grad and x._node is None):
+            array = x if kind is np.ndarray else x._shared()
+            copy = alike(array)
+            traced = capture.enter(copy, "input")
+            self.places.append(traced.place)
+            self._given.append((None if kind is np.ndarray else x, array, copy))
+            if kind is np.ndarray:
+                return traced
+            x.array = traced
+            return x
+        if isinstance(x, tuple) and hasattr(x, "_fields"):
+            return kind(*[self._traced(item, capture) for item in x])
+        if kind in (tuple, list):
+            return kind([self._traced(item, capture) for item in x])
+        if kind is dict:
+            return {key: self._traced(item, capture) for key, item in x.items()}
+        return x
+
+    def leave(self) -> None:
+        """Give the Tensors their arrays back, with what was written to them."""
+        for tensor, array, copy in self._given:
+            if tensor is not None:
+                tensor.array = array
+            if array.flags.writeable and array.tobytes() != copy.tobytes():
+                array[...] = copy
+        self._given = []
+
+    def written(self, capture: Capture) -> bool:
+        return any(memory.kind == "input" for call in capture.calls for memory in call.writes)
+
+
+def alike(x: np.ndarray) -> np.ndarray:
+    """A copy with the same strides, on which sums hang in their last bits."""
+    if x.flags.c_contiguous or x.flags.f_contiguous or 0 in x.shape or min(x.strides, default=0) <= 0:
+        return x.copy("A")
+    span = sum((n - 1) * stride for n, stride in zip(x.shape, x.strides, strict=True)) + x.itemsize
+    copy = np.ndarray(x.shape, x.dtype, np.empty(span, np.uint8), 0, x.strides)
+    copy[...] = x
+    return copy
+
+
+def concrete() -> dict[int, Any]:
+    """Put plain arrays into whatever still holds traced ones after a capture; returns where the Tensors' values lie.
+
+    By the id of each Tensor that lives on: its Place, or Local.
+    """
+    places: dict[int, Any] = {}
+    for x in gc.get_objects():
+        kind = type(x)
+        if kind is Node:
+            if x.saved is not None:
+                x.saved = _plain(x.saved)
+            x.settings = _plain(x.settings)
+        elif kind is View:
+            if isinstance(x.chain, list):
+                x.chain = _plain(x.chain)
+        elif isinstance(kind, type) and issubclass(kind, Tensor) and type(getattr(x, "array", None)) is Traced:
+            places[id(x)] = x.array.place
+            x.array = x.array.value
+    return places
+
+
+def _plain(x: Any) -> Any:
+    kind = type(x)
+    if kind is Traced:
+        return x.value
+    if kind is tuple:
+        return tuple([_plain(item) for item in x])
+    if kind is list:
+        return [_plain(item) for item in x]
+    if kind is dict:
+        return {key: _plain(item) for key, item in x.items()}
+    return x
