@@ -19,6 +19,8 @@ help:
 	@echo "make notebook   run notebooks/tour.ipynb and store its outputs in it"
 	@echo "make mutants make each gradient wrong in simple ways and see that the parity tests notice (some minutes);"
 	@echo "             ONLY=\"Norm kept\" for some of them"
+	@echo "make kill    kill a training run 50 times, also while it writes, and see that it ends as one that was not"
+	@echo "make fuzz    1,000 damaged files for each reader of files, and options that make no sense (some minutes)"
 	@echo "make graph   the graph of the last step of out/ (or of the first, before any training) as SVG and page, into out/"
 	@echo "make plots   losses, activations, gradients and updates of the run in out/, into out/plots/"
 	@echo "make pictures   draw the README's pictures anew (the plot among them is of a short run)"
@@ -100,6 +102,14 @@ browser:
 
 page-assets:
 	cd viz/assets && npm ci --ignore-scripts --no-audit --no-fund --silent && npm run --silent build
+
+# A few of each are in make test.
+.PHONY: kill fuzz
+kill: .venv/.test
+	MINIGRAD_KILLS=50 .venv/bin/python -m pytest -n 0 tests/models/test_kill.py
+
+fuzz: .venv/.test
+	MINIGRAD_FUZZ=1000 .venv/bin/python -m pytest -n 2 tests/fuzz
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis viz/assets/node_modules

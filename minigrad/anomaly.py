@@ -21,7 +21,8 @@ class AnomalyError(RuntimeError):
     """An op made a nan or inf from finite values; the message names the op and the line that called it.
 
     found: "nan" or "inf". op: its name, such as "matmul" or "backward of matmul". where: the line, as a traceback shows
-    it. inputs: forward, the arrays that the op was given; backward, the leaf Tensor whose gradient it is, if it is one's.
+    it. inputs: forward, the arrays that the op was given; backward, the leaf Tensor whose gradient it is, if it is a
+    leaf's.
     """
 
     def __init__(
@@ -90,8 +91,8 @@ class detect_anomaly:
                 name = f"backward of {node.op.__name__.lower()}"
                 to = node.inputs[position]
                 raise AnomalyError(
-                    f"{name} ({(node.op.__doc__ or '').strip().splitlines()[0]}) made the first {found}, in the gradient "
-                    f"of its input {position} of shape {gradient.shape}; the op was called at\n{where}",
+                    f"{name} ({(node.op.__doc__ or '').strip().splitlines()[0]}) made the first {found}, in the "
+                    f"gradient of its input {position} of shape {gradient.shape}; the op was called at\n{where}",
                     found, name, where, (to,) if hasattr(to, "is_leaf") else (),
                 )  # fmt: skip
 

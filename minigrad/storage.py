@@ -211,7 +211,7 @@ def _read(data: np.ndarray, check: bool) -> Any:
         entry = _entry(str(metadata.get("sha256"))[:64])
         blank = text.replace(entry, _entry(NO_DIGEST), 1)
         if _entry(_digest([data[:8], blank, data[8 + length :]])) != entry:
-            raise _Wrong("its checksum does not fit what is in it: it is damaged")
+            raise _Wrong("its checksum does not fit what is in it: it is damaged or cut short")
     arrays = {name: _array(name, entry, data[8 + length :]) for name, entry in header.items()}
     places = sorted(tuple(entry["data_offsets"]) for entry in header.values())
     ends = [0, *(end for _, end in places)]

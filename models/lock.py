@@ -18,6 +18,7 @@ class Lock:
 
     def __init__(self, out: Path) -> None:
         self.out, self.path = out, out / NAME
+        self._handle = -1
         self.removed = False  # whether the folder was, and made again
         self._take()
 
@@ -25,7 +26,7 @@ class Lock:
         """Make the folder again, and lock it, if somebody removed it. Raises OSError, Unwritable."""
         if self._here():
             return
-        os.close(self._handle)
+        self._let_go()
         self.removed = True
         self.out.mkdir(parents=True, exist_ok=True)
         self._take()
@@ -34,7 +35,7 @@ class Lock:
         """Let go of it, and take the file away."""
         if self._here():
             self.path.unlink(missing_ok=True)
-        os.close(self._handle)
+        self._let_go()
 
     def _take(self) -> None:
         while True:
@@ -48,22 +49,29 @@ class Lock:
                     return
             except BlockingIOError:
                 who = os.pread(self._handle, 20, 0).decode("ascii", "replace").strip()
-                os.close(self._handle)
+                self._let_go()
                 process = f" (process {who})" if who.isdecimal() else ""
                 raise Unwritable(
                     f"{self.out}: another run{process} is going on there; wait for its end or name another --out"
                 ) from None
             except BaseException:
-                os.close(self._handle)
+                if self._here() and os.fstat(self._handle).st_size == 0:  # a disk so full that no number fits
+                    self.path.unlink(missing_ok=True)
+                self._let_go()
                 raise
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._handle >= 0:
             os.close(self._handle)
+        self._handle = -1
 
     def _here(self) -> bool:
         try:
             there = os.stat(self.path, follow_symlinks=False)
+            return self._handle >= 0 and os.path.samestat(there, os.fstat(self._handle))
         except OSError:
             return False
-        return os.path.samestat(there, os.fstat(self._handle))
 
 
 @contextmanager

@@ -22,9 +22,11 @@ def estimate(config: Config, plan: Plan, rows: int) -> int:
     """The bytes that training on `rows` rows takes at its peak, roughly and rather more than less.
 
     A parameter is held with its gradient, one temporary, a copy at the steps that metrics are written of, and what
-    the optimizer keeps of it; a step's values with their gradients; the data set twice while it is built.
+    the optimizer keeps of it; parameter and optimizer once more to find a nan from, and three times while a checkpoint
+    is written, with the losses; a step's values with their gradients; the data set twice while it is built.
     """
-    copies = {"sgd": 4, "adamw": 6}[plan.optimizer]
+    kept = {"sgd": 1, "adamw": 3}[plan.optimizer]
+    copies = 3 + 5 * kept
     numbers = sum(math.prod(shape) for name, shape in config.shapes().items() if name not in STATISTICS)
     wide, narrow = (8, 9) if plan.chunked else (5, 3)  # (n, hidden) and (n, vocab_size) values of one forward pass
     fan_in = config.context * config.embd
@@ -32,7 +34,7 @@ def estimate(config: Config, plan: Plan, rows: int) -> int:
     measured = min(rows, ROWS) * (2 * fan_in + 6 * config.hidden + 4 * config.vocab_size)
     values = max(plan.batch * row, measured)
     data = 2 * rows * (config.context + 2) * _INT
-    return _BASE + _FLOAT * (copies * numbers + values + plan.steps) + data + plan.batch * config.context * _INT
+    return _BASE + _FLOAT * (copies * numbers + values + 4 * plan.steps) + data + plan.batch * config.context * _INT
 
 
 def check_fits(config: Config, plan: Plan, rows: int) -> None:

@@ -219,7 +219,7 @@ class Trainer:
             stopped = stop()
             if not math.isfinite(loss):
                 continue  # it was skipped, and maybe some before it undone
-            if due_metrics or stopped:
+            if due_metrics:
                 self._measure(i, self.seconds, before)
             if watcher is not None and (now >= due or stopped or i == steps - 1):
                 watcher.update(i, loss)
@@ -230,6 +230,9 @@ class Trainer:
         if stopped:
             self.remember()
             save()
+            # A line of the last step, for the results as they are now; a run that goes on from the checkpoint lacks it.
+            if self.metrics and self.metrics[-1]["step"] < len(self.losses) - 1 and math.isfinite(self.losses[-1]):
+                self._measure(len(self.losses) - 1, self.seconds, None)
         return not stopped
 
     def _measure(self, i: int, seconds: float, parameters: list[NDArray[Any]] | None) -> None:
