@@ -21,7 +21,7 @@ from models.commands import completion
 from models.errors import BadInput, Failed
 from models.help import epilog
 from models.names import NamesError
-from models.options import positive as _positive, seed as _seed, whole as _whole
+from models.options import path as _path, positive as _positive, seed as _seed, whole as _whole
 
 BAD_INPUT, FAILED, MISTAKE, INTERRUPTED, PIPE_CLOSED = 2, 1, 70, 130, 141
 
@@ -127,38 +127,34 @@ def _parser() -> argparse.ArgumentParser:
     add("--lr", type=_positive, metavar="X", help="learning rate, a tenth after half the steps (0.1, adamw 0.003)")
     add("--optimizer", choices=("sgd", "adamw"), help="(sgd)")
     add("--seed", type=_seed, metavar="N", help="of parameters and batches (2147483647)")
-    add("--names", metavar="FILE", help="the list, one name a line (names.txt)")
-    add("--out", default="out", metavar="DIR", help="where the results go (out)")
-    add(
-        "--chunked",
-        action="store_true",
-        default=None,
-        help="the forward pass in exercise 1's small steps: slower, the same network",
-    )
+    add("--names", type=_path, metavar="FILE", help="the list, one name a line (names.txt)")
+    add("--out", type=_path, default="out", metavar="DIR", help="where the results go (out)")
+    small = "the forward pass in exercise 1's small steps: slower, the same network"
+    add("--chunked", action="store_true", default=None, help=small)
     add("--quiet", action="store_true", help="no progress, only the results")
     add("--checkpoint-every", type=_whole(1), metavar="N", help="steps between two checkpoints (only when stopped)")
     add("--keep", type=_whole(1), default=3, metavar="K", help="checkpoints that stay, the newest ones (3)")
     add("--resume", action="store_true", help="go on from the newest checkpoint in --out, with its options")
     add("--force", action="store_true", help="resume with options or names changed; begin anew over an unfinished run")
-    add("--on-nan", choices=("stop", "skip", "raise"), default="stop", help="of a loss that is no number (stop)")
+    add("--on-nan", choices=("stop", "skip", "raise"), default="stop", help="at a loss that is no number (stop)")
 
     add = command("sample", _sample, "Make new names with a trained network.").add_argument
     add("-n", type=_whole(1), default=20, metavar="N", help="how many (20)")
     add("--seed", type=_seed, metavar="N", help="of the draw (the one trained with, plus 10)")
     add("--start", default="", metavar="TEXT", help="what each name begins with")
     add("--temperature", type=_positive, default=1.0, metavar="X", help="below 1 likelier names, above 1 stranger (1)")
-    add("--model", default="out", metavar="FILE", help="a model.safetensors or its folder (out)")
+    add("--model", type=_path, default="out", metavar="FILE", help="a model.safetensors or its folder (out)")
 
     add = command("eval", _eval, "Print the losses of a trained network.").add_argument
-    add("--model", default="out", metavar="FILE", help="a model.safetensors or its folder (out)")
-    add("--names", metavar="FILE", help="the list to split and measure on (names.txt)")
+    add("--model", type=_path, default="out", metavar="FILE", help="a model.safetensors or its folder (out)")
+    add("--names", type=_path, metavar="FILE", help="the list to split and measure on (names.txt)")
 
     add = command(
         "check", _check, "Derive every gradient of one batch by hand, as the lecture's exercises do, and compare."
     ).add_argument
     add("--seed", type=_seed, default=2147483647, metavar="N", help="of parameters and batch (2147483647)")
     add("--dtype", choices=("float32", "float64"), default="float32", help="(float32)")
-    add("--names", metavar="FILE", help="the list, one name a line (names.txt)")
+    add("--names", type=_path, metavar="FILE", help="the list, one name a line (names.txt)")
     add("--torch", action="store_true", help="compare with torch's gradients too")
     add("--json", action="store_true", help="the rows as JSON")
 
@@ -175,20 +171,20 @@ def _parser() -> argparse.ArgumentParser:
         form.add_argument(f"--{name}", dest="form", action="store_const", const=suffix, default="svg", help=what)
     add("--collapse", action="append", default=[], metavar="GROUP", help="a group as one box, such as 'linear*'")
     add("--open", action="store_true", help="show it in the browser")
-    add("--names", metavar="FILE", help="the list that was trained on (names.txt)")
-    add("--out", default="out", metavar="DIR", help="the run, and where the picture goes (out)")
+    add("--names", type=_path, metavar="FILE", help="the list that was trained on (names.txt)")
+    add("--out", type=_path, default="out", metavar="DIR", help="the run, and where the picture goes (out)")
 
     sub = command("plot", _plot, "Draw the lecture's plots of a run, as PNG and SVG.", PLOTS)
     add = sub.add_argument
-    add("--names", metavar="FILE", help="the list that was trained on (names.txt)")
-    add("--out", default="out", metavar="DIR", help="the run; the plots go to its folder plots/ (out)")
+    add("--names", type=_path, metavar="FILE", help="the list that was trained on (names.txt)")
+    add("--out", type=_path, default="out", metavar="DIR", help="the run; the plots go to its folder plots/ (out)")
 
     completion.register(command, parser)
     return parser
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", metavar="FILE", help="options in TOML (makemore.toml)")
+    parser.add_argument("--config", type=_path, metavar="FILE", help="options in TOML (makemore.toml)")
     parser.add_argument("--debug", action="store_true", help="show where an error came from")
 
 

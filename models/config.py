@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import BadInput
+from models.options import path as path_type
 
 PREFIX, FILE = "MAKEMORE_", "makemore.toml"
 MAX_BYTES = 2**20
@@ -189,8 +190,9 @@ def _read(layer: Layer, parser: argparse.ArgumentParser, table: dict[str, Any], 
 
 def _from_toml(action: argparse.Action, value: Any, where: str) -> Any:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not isinstance(value, str) and not (number and action.type is not None):
-        raise BadInput(f"{where}: {'a number or ' if action.type is not None else ''}a text, not {_shown(value)}")
+    numeric = action.type not in (None, path_type)
+    if not isinstance(value, str) and not (number and numeric):
+        raise BadInput(f"{where}: {'a number or ' if numeric else ''}a text, not {_shown(value)}")
     return _checked(action, str(value), where)
 
 

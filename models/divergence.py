@@ -38,6 +38,7 @@ class Cause:
     op: str
     parameter: str
     text: str
+    error: mg.AnomalyError | None = None
 
     def __str__(self) -> str:
         return self.text
@@ -89,7 +90,7 @@ def _explain(again: Trainer, before: State, Xb: Any, Yb: Any) -> Cause:
         else:
             name = _gradient(again, Xb, Yb)
             text += f", and the first parameter whose gradient it reached is {_of(name, parameters)}" if name else ""
-        return Cause(step, before, error.op, name, text)
+        return Cause(step, before, error.op, name, text, error)
     again.optimizer.param_groups[0]["lr"] = rate = again.plan.lr_at(step)
     again.optimizer.step()
     for name, p in parameters.items():

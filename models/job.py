@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def train(options: argparse.Namespace, names_file: str) -> int:
     """`makemore train`; returns 0, or the signal that ended it before its last step (what was trained is saved).
 
     Everything that can be wrong with the input is found before anything is written: NamesError, BadInput. Failed for
-    a run that comes to no good end; Diverged, where --on-nan raise asks for it.
+    a run that comes to no good end.
     """
     words = read_names(names_file)
     parts = split_names(words, source=names_file)
@@ -77,7 +78,7 @@ def train(options: argparse.Namespace, names_file: str) -> int:
         raise BadInput(str(error)) from None
     except Diverged as error:
         if options.on_nan == "raise":
-            raise
+            traceback.print_exc()
         raise Failed(f"{error}; {saved.kept()}; try a smaller --lr than {plan.base_lr:g}") from None
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped; {saved.kept()}") from None

@@ -44,3 +44,10 @@ def positive(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number above 0")
     return value
+
+
+def path(text: str) -> str:
+    """The name of a file or folder. An empty one, which an unset variable leaves, would be the working folder."""
+    if not text.strip() or "\0" in text:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not the name of a file or folder")
+    return text

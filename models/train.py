@@ -176,7 +176,7 @@ class Trainer:
         first = cause.before.step
         many = self.skipped[-SKIPS:]
         if not self.skip_nan or (len(many) == SKIPS and many[0] == first - SKIPS):
-            raise Diverged(what, i, cause)
+            raise Diverged(what, i, cause) from cause.error
         del self.losses[first:]
         self.metrics = [line for line in self.metrics if line["step"] < first]
         self.measured = min(first, self.measured[0]), self.measured[1]

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -297,10 +296,9 @@ def test_on_nan(tmp_path):
     assert snapshot(tmp_path) == before
     line = error_line(train(*wrong, "--on-nan", "skip", cwd=tmp_path, status=1))
     assert "the loss is nan at step 161: matmul" in line  # 100 were skipped
-    done = subprocess.run(
-        [sys.executable, "-m", "models", "train", *map(str, wrong), "--on-nan", "raise"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
-        capture_output=True, text=True, timeout=100,
-    )  # fmt: skip
-    assert done.returncode == 1 and "Traceback" in done.stderr and "models.train.Diverged: the loss is" in done.stderr
+    process = started(*wrong, "--on-nan", "raise", cwd=tmp_path)
+    _, stderr = process.communicate(timeout=100)
+    assert process.returncode == 1 and stderr.startswith("Traceback") and "hprebn = embcat @ self.W1" in stderr
+    assert "AnomalyError: matmul made the first inf" in stderr and "models.train.Diverged: the loss is nan" in stderr
+    assert stderr.splitlines()[-1].startswith("makemore train: error: the loss is nan")
     assert snapshot(tmp_path) == before
