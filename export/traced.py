@@ -8,7 +8,8 @@ function twice, on other inputs, and refuses constants that were not the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,7 +64,7 @@ def trace(function: Callable[..., Any], inputs: Sequence[Tensor], names: dict[in
     tracer = _Tracer(names)
     before, Engine.observe = Engine.observe, tracer.observe
     try:
-        with no_grad():
+        with no_grad(), _numbers_kept_in(tracer):
             given = [tracer.input(tensor) for tensor in inputs]
             returned = function(*inputs)
     finally:
@@ -78,6 +79,27 @@ def trace(function: Callable[..., Any], inputs: Sequence[Tensor], names: dict[in
     return Trace(given, tracer.steps, found, single, tracer.constants)
 
 
+@contextmanager
+def _numbers_kept_in(tracer: _Tracer) -> Iterator[None]:
+    """No value that hangs on the inputs becomes a Python number or truth: what is done by it would be done for all."""
+    before = {name: getattr(Tensor, name) for name in ("__bool__", "_one", "item", "tolist")}
+
+    def refusing(method: Any) -> Any:
+        def refused(tensor: Tensor) -> Any:
+            tracer.refuse_number(tensor)
+            return method(tensor)
+
+        return refused
+
+    for name, method in before.items():
+        setattr(Tensor, name, refusing(method))
+    try:
+        yield
+    finally:
+        for name, method in before.items():
+            setattr(Tensor, name, method)
+
+
 class _Tracer:
     def __init__(self, names: dict[int, str]) -> None:
         self.names = names
@@ -87,9 +109,12 @@ class _Tracer:
         self.by_memory: dict[Any, Value] = {}
         self.alive: list[Any] = []  # so that no id and no address comes twice
         self.watches: list[tuple[list[str], str]] = []
+        self.hanging: set[int] = set()  # the Values that the inputs have a part in
 
     def input(self, tensor: Tensor) -> Value:
-        return self.know(tensor, Value("input", tuple(tensor.shape), tensor.dtype), "an input")
+        value = self.know(tensor, Value("input", tuple(tensor.shape), tensor.dtype), "an input")
+        self.hanging.add(id(value))
+        return value
 
     def know(self, tensor: Tensor, value: Value, what: str) -> Value:
         self.alive.append((tensor, tensor.array))
@@ -112,7 +137,18 @@ class _Tracer:
                 output=output,
             )
         )
+        parts = [*self.steps[-1].inputs, *_flat(self.steps[-1].settings.values())]
+        if any(id(part) in self.hanging for part in parts):
+            self.hanging.add(id(output))
         self.know(result, output, f"what {name.lower()} made")
+
+    def refuse_number(self, tensor: Tensor) -> None:
+        known = self.by_tensor.get(id(tensor))
+        if known is not None and id(known) in self.hanging:
+            raise ExportError(
+                f"the function takes the numbers out of a value of shape {known.shape} that hangs on its inputs (an "
+                "if, item(), float() or tolist()), and ONNX has one graph for all: use where(), and ops on Tensors"
+            )
 
     def operand(self, x: Any, where: str) -> Any:
         if isinstance(x, (Tensor, np.ndarray)):
@@ -153,6 +189,14 @@ class _Tracer:
                     f"{what} was changed in place ({changes[0]}), which ONNX has no counterpart for: use the "
                     "op that returns a new Tensor, as in y = y + 1"
                 )
+
+
+def _flat(parts: Any) -> Iterator[Any]:
+    for part in parts:
+        if isinstance(part, (tuple, list)):
+            yield from _flat(part)
+        else:
+            yield part
 
 
 def _memory(array: np.ndarray) -> Any:

@@ -15,6 +15,9 @@ EXAMPLES = """examples:
   makemore graph --step 0 --fused --png      the first step, batch norm and cross entropy as one op each
   makemore graph --collapse 'linear*'        some layers as one box, here both linear ones
   makemore plot                              losses, activations, gradients and updates of out/, into out/plots/
+  makemore export --onnx                     out/model.onnx, for any program that runs ONNX
+  makemore export --safetensors --torch      out/torch.safetensors, for torch's load_state_dict()
+  makemore import torch.safetensors --out my a network that torch trained, as my/model.safetensors
   makemore completion bash                   a script that completes commands and options on the tab key
 """
 
