@@ -16,6 +16,8 @@ import torch
 
 import minigrad as mg
 
+from .table import rule as rule  # for a row of a rule without a public name
+
 BAR = 1.5
 MOST = 4_000_000  # elements that are drawn for one size of one row
 
