@@ -19,10 +19,7 @@ def restructured(lines: list[str]) -> list[str]:
     """The lines of a docstring, as reStructuredText."""
     found: list[str] = []
     for block in blocks(lines):
-        if block[0].startswith((" ", "\t")) and not any(":" in line.split(" ")[0] for line in found[-2:]):
-            found += code(block) if found else [escape(line) for line in block]
-        else:
-            found += listed(block)
+        found += code(block) if found and block[0].startswith("    ") else listed(block)
         found.append("")
     return found
 
@@ -48,7 +45,7 @@ def listed(block: list[str]) -> list[str]:
     entries = [re.match(r"(?!Source)([\w, ]{1,40}): ", line) for line in block]
     inner = [line.startswith("    ") for line in block]
     if len(block) < 2 or not (any(inner) or all(entries)) or inner[0]:
-        return [escape(line) for line in block]
+        return [escape(line.strip()) for line in block]
     found: list[str] = []
     within = False
     for line, entry, further in zip(block, entries, inner, strict=True):
