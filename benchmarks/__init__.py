@@ -1,0 +1,1 @@
+"""Side by side with torch, numpy by hand and others: `make bench`, `make bench-scale`, `make bench-readme`."""
