@@ -21,6 +21,10 @@ help:
 	@echo "             ONLY=\"Norm kept\" for some of them"
 	@echo "make kill    kill a training run 50 times, also while it writes, and see that it ends as one that was not"
 	@echo "make fuzz    1,000 damaged files for each reader of files, and options that make no sense (some minutes)"
+	@echo "make bench   beside torch, numpy by hand, JAX and others, on one thread and on two (some 20 minutes; QUICK=1: 2);"
+	@echo "             installs those into .venv-bench; results go to out/bench/"
+	@echo "make bench-scale    how time and memory grow with sizes, into out/bench/ (some minutes)"
+	@echo "make bench-readme   the newest results into docs/performance/, and what README.md and docs/ say of speed"
 	@echo "make graph   the graph of the last step of out/ (or of the first, before any training) as SVG and page, into out/"
 	@echo "make plots   losses, activations, gradients and updates of the run in out/, into out/plots/"
 	@echo "make pictures   draw the README's pictures anew (the plot among them is of a short run)"
@@ -111,8 +115,25 @@ kill: .venv/.test
 fuzz: .venv/.test
 	MINIGRAD_FUZZ=1000 .venv/bin/python -m pytest -n 2 tests/fuzz
 
+# The bench has an environment of its own: what it compares with is nothing that the tests need.
+.PHONY: bench bench-scale bench-readme
+bench: .venv-bench/.made
+	@.venv-bench/bin/python -m benchmarks $(if $(QUICK),--quick)
+
+bench-scale: .venv-bench/.made
+	@.venv-bench/bin/python -m benchmarks.scale $(if $(QUICK),--quick)
+
+bench-readme: .venv/.train
+	@.venv/bin/python -m benchmarks.write
+
+.venv-bench/.made: .venv/.made pyproject.toml
+	@echo "Installing what the bench compares with into .venv-bench (the first time this takes a few minutes)"
+	@.venv-bench/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m venv .venv-bench
+	@.venv-bench/bin/python -m benchmarks.install
+	@touch $@
+
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis viz/assets/node_modules
+	rm -rf .venv .venv-bench build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis viz/assets/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # .venv/.train, .venv/.docs, .venv/.test: the stamp says that the extra of that name is installed.

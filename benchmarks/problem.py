@@ -47,6 +47,7 @@ class Stepper:
     draw: Callable[[], Any]
     step: Callable[[Any], float]
     given: Callable[[NDArray[np.int64]], Any] = lambda ix: ix  # rows from elsewhere, in its own kind of array
+    wrong: Callable[[], str] = lambda: ""  # after some steps: why this is not what its name says
 
     def __call__(self) -> float:
         return self.step(self.draw())

@@ -108,6 +108,9 @@ def _started(given: dict[str, Any], longest: float) -> tuple[dict[str, Any] | No
             finally:
                 clock.cancel()
                 child.kill()
+                child.wait()
+                if child.stdout is not None:
+                    child.stdout.close()
         if code == 0 and result.is_file():
             return json.loads(result.read_text()), None, ""
         said = (errors.read_text(errors="replace").strip().splitlines() or [""])[-1]

@@ -32,8 +32,15 @@ def _stepper(problem: Problem, chunked: bool, capture: Callable[[Any], Any] = la
         optimizer.step()
         return loss
 
-    train = capture(train)
-    return Stepper(lambda: generator.randint(0, rows, (n,)), lambda ix: train(X[ix], Y[ix]).item())
+    captured = capture(train)
+
+    def wrong() -> str:
+        if captured is train:
+            return ""
+        found = mg.compile.explain(captured)
+        return "" if found.replays else f"it was not captured: {'; '.join(found.reasons) or found}"
+
+    return Stepper(lambda: generator.randint(0, rows, (n,)), lambda ix: captured(X[ix], Y[ix]).item(), wrong=wrong)
 
 
 def fused(problem: Problem) -> Stepper:

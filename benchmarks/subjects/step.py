@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.job import Job
 from benchmarks.measure import rows, turns
-from benchmarks.peers import NO_LOSS, STEPS
+from benchmarks.peers import NO_LOSS, STEPS, Absent
 from benchmarks.problem import Problem, Stepper
 
 TITLE = "A training step of the lecture's network"
@@ -40,6 +40,8 @@ def steps(
     def prepare(make: Any) -> tuple[Stepper, list[float] | None]:
         stepper = make(problem)
         losses = [stepper.step(stepper.given(ix)) for ix in given]
+        if reason := stepper.wrong():
+            raise Absent(reason)
         return stepper, losses if any(losses) else None
 
     ready = job.agreeing(STEPS, names, prepare, REFERENCE)
