@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 
@@ -44,6 +45,8 @@ class _Compile:
 
         if backend not in ("numpy", "numba"):
             raise ValueError(f"backend is {backend!r}, but it must be 'numpy' or 'numba'")
+        if backend == "numba" and find_spec("numba") is None:
+            raise ModuleNotFoundError("backend='numba' needs numba: pip install 'minigrad[jit]'", name="numba")
         if function is None:
             return lambda function: self(function, fullgraph=fullgraph, backend=backend)
         if not callable(function):

@@ -15,7 +15,6 @@ from .. import dtypes
 from ..graph import Engine, Node, _recording
 from ..tensor import Tensor
 from .capture import Capture, Place, root
-from .plan import build
 from .replay import Captured, Out
 from .state import Guard, Reached, changes, names_of, reach
 from .structure import Structure, concrete
@@ -177,6 +176,10 @@ def finish(
                 f"it uses the numpy array {path} of shape {array.shape}, whose values could change unseen: make it a "
                 f"Tensor, or read-only with {path}.flags.writeable = False"
             )
+    if backend == "numba":
+        from .numba_backend import build
+    else:
+        from .plan import build
     captured.plan = build(capture, structure.places, outputs, kept)
     for _, gradient, i in captured.gradients:
         memory = captured.plan.kept[i]

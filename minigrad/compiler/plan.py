@@ -62,6 +62,7 @@ def build(capture: Capture, inputs: list[Place], outputs: list[Any], kept: list[
     arena, offsets, report.separate = layout(calls, own, report)
     report.planned = arena.nbytes
     writer = Writer(arena, offsets, own)
+    writer.initials = initials(calls)
     run, source, mutates_from = writer.write(calls, inputs, outputs, kept, report)
     report.calls = len(calls)
     report.inputs = len(inputs)
@@ -88,6 +89,12 @@ def needed(calls: list[Call], outputs: list[Any]) -> list[Call]:
             memories.update(place.memory for place in call.places())
             scalars.update(call.locals())
     return kept[::-1]
+
+
+def initials(calls: list[Call]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The constants that the step itself writes to, and what each replay has to begin with."""
+    written = {memory: None for call in calls for memory in call.writes if memory.kind == "constant"}
+    return [(memory.owner, memory.initial) for memory in written if memory.initial is not None]
 
 
 def without_copies(

@@ -33,7 +33,7 @@ class Writer:
         self.names: dict[Any, str] = {}
         # Warnings of numpy's are those of the rules, which minigrad silences by module.
         self.scope: dict[str, Any] = {"__name__": "minigrad.replay", "copyto": np.copyto, "Different": Different}
-        self.lines: list[str] = []
+        self.initials: list[tuple[np.ndarray, np.ndarray]] = []  # constants that the step writes to, as they were
 
     # ------------------------------------------------------------------------------ arrays
 
@@ -195,18 +195,27 @@ class Writer:
         self, calls: list[Call], inputs: list[Place], outputs: list[Any], kept: list[bool], report: Any
     ) -> tuple[Callable[..., Any], str, int]:
         """(the function, its source, the line from which on memory from outside is written)."""
+        statements = []
+        for call in calls:
+            outside = call.kind == "host" or any(memory.kind == "external" for memory in call.writes)
+            statements += [(line, outside, call.line) for line in self.statement(call)]
+        return self.finish(statements, inputs, outputs, kept, report)
+
+    def finish(
+        self, statements: list[tuple[str, bool, Any]], inputs: list[Place], outputs: list[Any], kept: list[bool],
+        report: Any,
+    ) -> tuple[Callable[..., Any], str, int]:  # fmt: skip
+        """The function of these statements: (text, whether it changes what was there before, the user's line) each."""
         lines = [f"def replay({', '.join(f'a{i}' for i in range(len(inputs)))}):"]
         for i, place in enumerate(inputs):
             lines.append(f"    copyto({self.name(place)}, a{i})")
-        for memory in {m for call in calls for m in call.writes if m.kind == "constant" and m.initial is not None}:
-            lines.append(f"    copyto({self.constant(memory.owner)}, {self.constant(memory.initial)})")
+        lines += [f"    copyto({self.constant(owner)}, {self.constant(initial)})" for owner, initial in self.initials]
         outside = 0
-        for call in calls:
-            if not outside and (call.kind == "host" or any(memory.kind == "external" for memory in call.writes)):
-                outside = len(lines) + 1
-            for line in self.statement(call):
-                lines.append("    " + line)
-                report.lines.append((line, call.line))
+        for text, changes, where in statements:
+            if changes and not outside:
+                outside = sum(line.count("\n") + 1 for line in lines) + 1
+            lines.append("    " + text)
+            report.lines.append((text, where))
         results = []
         for out, keep in zip(outputs, kept, strict=True):
             text = self.text(out)
@@ -216,7 +225,7 @@ class Writer:
         filename = f"<captured step {next(_number)}>"
         linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
         exec(compile(source, filename, "exec"), self.scope)
-        return self.scope["replay"], source, outside or len(lines)
+        return self.scope["replay"], source, outside or source.count("\n") + 1
 
 
 def _hint(function: Any) -> str:

@@ -1,0 +1,484 @@
+"""The numba backend: a capture's loops compiled to machine code, from the same calls that numpy would make.
+
+Float32 results differ from numpy's in the last bits, since sums are added up in vectors, products and sums are fused,
+and exp and tanh are kernels.py's. Compiled code is kept on disk, in MINIGRAD_CACHE_DIR or the user's cache folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+import time
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .capture import Call, Capture, Local, Memory, Place
+from .loops import BINARY, REDUCED, UNARY, Loop, Single, axes, code, grouped
+from .plan import ALIGN, Plan, Report, initials, needed, without_copies
+from .source import Writer
+
+TYPES = {"f4": "f4", "f8": "f8", "i8": "i8", "b1": "b1", "i4": "i4"}
+HEADER = """import math
+import numba
+import numpy as np
+from minigrad.compiler.kernels import exp32, log32, log64, maximum, minimum, tanh32
+
+f4, f8, i8, i4, b1 = np.float32, np.float64, np.int64, np.int32, np.bool_
+
+"""
+IN_FLOAT32 = {"exp": "exp32", "tanh": "tanh32", "log": "log32"}
+IN_FLOAT64 = {
+    "exp": "math.exp", "tanh": "math.tanh", "log": "log64", "sqrt": "math.sqrt", "expm1": "math.expm1",
+    "log1p": "math.log1p", "sin": "math.sin", "cos": "math.cos", "isfinite": "math.isfinite",
+}  # fmt: skip
+
+
+def build(capture: Capture, inputs: list[Place], outputs: list[Any], kept: list[bool]) -> Plan:
+    """As plan.build, with loops compiled."""
+    report = Report(recorded=len(capture.calls))
+    calls, renamed = without_copies(needed(capture.calls, outputs), outputs, inputs)
+    outputs = [renamed(x) if type(x) is Place else x for x in outputs]
+    parts = grouped(calls)
+    own = {out.memory for out, keep in zip(outputs, kept, strict=True) if keep and type(out) is Place}
+    wanted = {out.memory for out in outputs if type(out) is Place}
+    registers = _registers(parts, wanted)
+    writer = _Compiler(*_layout(parts, own, wanted, registers, report), registers)
+    writer.initials = initials(calls)
+    run, source, mutates_from = writer.compose(parts, inputs, outputs, kept, report)
+    buffers = [writer.kept]
+    keeps = [
+        writer.array(out) if keep and type(out) is Place else None for out, keep in zip(outputs, kept, strict=True)
+    ]
+    return Plan(run, report, keeps, buffers, mutates_from, source, calls)
+
+
+def _steps(parts: list[Any]) -> list[Loop | Single | Call]:
+    return [step for part in parts for step in (part if type(part) is list else [part])]
+
+
+def _places(step: Loop | Single | Call) -> list[Place]:
+    calls = step.calls if isinstance(step, Loop) else [step.call if isinstance(step, Single) else step]
+    return [place for call in calls for place in call.places()]
+
+
+def _registers(parts: list[Any], wanted: set[Memory]) -> set[Memory]:
+    """The local memory that one loop alone makes and uses, element by element: it needs none."""
+    where: dict[Memory, set[int]] = {}
+    steps = _steps(parts)
+    for i, step in enumerate(steps):
+        for place in _places(step):
+            where.setdefault(place.memory, set()).add(i)
+    found = set()
+    for memory, at in where.items():
+        if memory.kind != "local" or len(at) != 1 or memory in wanted:
+            continue
+        step = steps[next(iter(at))]
+        if not isinstance(step, Loop) or memory not in step.written or memory in step.closed:
+            continue
+        first = next(call for call in step.calls for place in call.places() if place.memory is memory)
+        if (
+            type(first.out) is Place
+            and first.out.memory is memory
+            and all(place.same(step.written[memory]) for place in step.read.get(memory, ()))
+        ):
+            found.add(memory)
+    return found
+
+
+def _layout(
+    parts: list[Any], own: set[Memory], wanted: set[Memory], registers: set[Memory], report: Report
+) -> tuple[np.ndarray, dict[Memory, int], np.ndarray, dict[Memory, int]]:
+    """(the arena, offsets in it, the memory that is kept between replays, offsets in that)."""
+    steps = _steps(parts)
+    spans: dict[Memory, list[int]] = {}
+    for i, step in enumerate(steps):
+        for place in _places(step):
+            if place.memory.kind == "local" and place.memory not in registers:
+                spans.setdefault(place.memory, [i, i])[1] = i
+    for memory in wanted & spans.keys():
+        spans[memory][1] = len(steps)
+    offsets: dict[Memory, int] = {}
+    kept: dict[Memory, int] = {}
+    top = kept_top = 0
+    alive: list[tuple[int, int, int]] = []  # (last, offset, bytes)
+    for memory, (first, last) in spans.items():
+        n = -(-max(memory.owner.nbytes, 1) // ALIGN) * ALIGN
+        report.separate += n
+        if memory in own:
+            kept[memory], kept_top = kept_top, kept_top + n
+            continue
+        alive = sorted((a for a in alive if a[0] >= first), key=lambda a: a[1])
+        at = 0
+        for _, offset, size in alive:
+            if offset - at >= n:
+                break
+            at = max(at, offset + size)
+        offsets[memory] = at
+        alive.append((last, at, n))
+        top = max(top, at + n)
+    report.separate += sum(memory.owner.nbytes for memory in registers)
+    report.planned = top
+    return _aligned(top), offsets, _aligned(kept_top), kept
+
+
+def _aligned(n: int) -> np.ndarray:
+    n = max(n, ALIGN)
+    raw = np.empty(n + ALIGN, np.uint8)
+    start = -raw.__array_interface__["data"][0] % ALIGN
+    return raw[start : start + n]
+
+
+class _Compiler(Writer):
+    """Writes the Python of a replay and the compiled functions that it calls."""
+
+    def __init__(
+        self, arena: np.ndarray, offsets: dict[Memory, int], kept: np.ndarray, apart: dict[Memory, int],
+        registers: set[Memory],
+    ) -> None:  # fmt: skip
+        super().__init__(arena, offsets, set())
+        self.kept, self.kept_offsets, self.registers = kept, apart, registers
+
+    def array(self, place: Place) -> np.ndarray:
+        if place.memory in self.kept_offsets:
+            if 0 in place.shape:
+                return np.empty(place.shape, place.dtype)
+            offset = self.kept_offsets[place.memory] + place.offset
+            return np.ndarray(place.shape, place.dtype, self.kept, offset, place.strides)
+        return super().array(place)
+
+    def compose(
+        self, parts: list[Any], inputs: list[Place], outputs: list[Any], kept: list[bool], report: Report
+    ) -> tuple[Any, str, int]:
+        segments = [_Segment(self, i, part) for i, part in enumerate(p for p in parts if type(p) is list)]
+        texts = [segment.source() for segment in segments]
+        began = time.perf_counter()
+        compiled = _compiled(HEADER + "\n\n".join(texts), segments, self.scope, report)
+        report.notes.append(
+            f"compiled in {time.perf_counter() - began:.1f} s{'' if compiled else ', not kept on disk'}"
+        )
+        loops = [step for part in parts if type(part) is list for step in part if isinstance(step, Loop)]
+        report.chains = [[_verb(call) for call in loop.calls] for loop in loops if len(loop.calls) > 1]
+        report.notes.append(f"{len(segments)} compiled functions of {sum(len(s.steps) for s in segments)} loops")
+        numbered = iter(segments)
+        statements = []
+        for part in parts:
+            if type(part) is list:
+                segment = next(numbered)
+                statements.append((segment.statement(), segment.outside, segment.lines))
+            else:
+                outside = part.kind == "host" or any(memory.kind == "external" for memory in part.writes)
+                statements.extend((text, outside, part.line) for text in self.statement(part))
+        report.calls = len(statements)
+        return self.finish(statements, inputs, outputs, kept, report)
+
+
+def _verb(call: Call) -> str:
+    return getattr(call.function, "__name__", None) or call.kind
+
+
+class _Segment:
+    """A run of loops as one compiled function."""
+
+    def __init__(self, writer: _Compiler, number: int, steps: list[Loop | Single]) -> None:
+        self.writer, self.number, self.steps = writer, number, steps
+        self.args: dict[str, Any] = {}  # by name: an array, or the value that a scalar had
+        self.arrays: dict[Any, str] = {}
+        self.head: list[str] = []
+        self.body: list[str] = []
+        self.made: list[Local] = []
+        self.values: dict[Any, str] = {}
+        self.count = 0
+        calls = [c for step in steps for c in (step.calls if isinstance(step, Loop) else [step.call])]
+        self.outside = any(memory.kind == "external" for call in calls for memory in call.writes)
+        self.lines = calls[0].line
+        self.checked = False
+
+    # ------------------------------------------------------------------------------ names
+
+    def array(self, place: Place) -> str:
+        """The name of a place's array in the function."""
+        key = (place.memory, place.offset, place.shape, place.dtype)
+        if key in self.arrays:
+            return self.arrays[key]
+        name = f"v{len(self.arrays)}"
+        self.arrays[key] = name
+        writer, memory, kind = self.writer, place.memory, code(place.dtype)
+        n = int(np.prod(place.shape))
+        if memory in writer.offsets or memory in writer.kept_offsets:
+            kept = memory in writer.kept_offsets
+            offset = (writer.kept_offsets if kept else writer.offsets)[memory] + place.offset
+            block = f"{'kept' if kept else 'arena'}_{kind}"
+            size = place.dtype.itemsize
+            buffer = writer.kept if kept else writer.arena
+            self.args.setdefault(block, buffer[: len(buffer) // size * size].view(place.dtype))
+            start = offset // size
+            self.head.append(f"{name} = {block}[{start}:{start + n}].reshape({place.shape})")
+        else:
+            outer = writer.name(place)
+            self.args.setdefault(outer, writer.scope[outer])
+            self.head.append(f"{name} = {outer}")
+        return name
+
+    def scalar(self, local: Local) -> str:
+        if local in self.made:
+            return f"s{local.number}"
+        self.args.setdefault(f"s{local.number}", local.value)
+        return f"s{local.number}"
+
+    # ------------------------------------------------------------------------------ one loop
+
+    def operand(self, x: Any, shape: tuple[int, ...], flat: bool, dtype: np.dtype) -> str:
+        """An operand of a call, at the element the loop is at, in the dtype that the call computes in."""
+        to = TYPES[code(dtype)]
+        if type(x) is Place:
+            value = next((v for key, v in self.values.items() if key[0] is x.memory), None)
+            text = value if value is not None else self.element(x, shape, flat)
+            return text if x.dtype == dtype else f"{to}({text})"
+        if type(x) is Local:
+            return f"{to}({self.scalar(x)})"
+        x = x.item() if isinstance(x, np.generic) else x
+        if isinstance(x, float) and not np.isfinite(x):
+            return f"{to}({'math.nan' if x != x else 'math.inf' if x > 0 else '-math.inf'})"
+        return f"{to}({x!r})"
+
+    def element(self, place: Place, shape: tuple[int, ...], flat: bool) -> str:
+        name = self.array(place)
+        if not place.shape:
+            return f"{name}[()]"
+        if flat:
+            if place.shape != shape:
+                return f"{name}[{', '.join('0' for _ in place.shape)}]"
+            return f"{name}_flat[i]"
+        lead = len(shape) - len(place.shape)
+        index = ["0" if n == 1 and shape[lead + d] != 1 else f"i{lead + d}" for d, n in enumerate(place.shape)]
+        return f"{name}[{', '.join(index)}]"
+
+    def loop(self, loop: Loop) -> None:
+        shape = loop.shape
+        reductions = {id(call): axes(call) for call in loop.calls if call.kind == "reduce"}
+        rank = len(shape)
+        whole = all(over == tuple(range(rank)) for over in reductions.values())
+        places = [p for call in loop.calls if call.kind != "reduce" for p in call.places()]
+        places += [call.args[0] for call in loop.calls if call.kind == "reduce"]
+        flat = rank > 0 and whole and all(p.shape == shape or int(np.prod(p.shape)) == 1 for p in places)
+        depth = 1 if flat else rank
+        before: list[list[str]] = [[] for _ in range(depth + 1)]
+        after: list[list[str]] = [[] for _ in range(depth + 1)]
+        inner: list[str] = []
+        self.values = {}
+        flats = set()
+        for call in loop.calls:
+            if call.kind == "reduce":
+                self.reduction(call, reductions[id(call)] or (), shape, flat, before, after, inner)
+                continue
+            name = f"t{self.count}"
+            self.count += 1
+            inner.append(f"{name} = {self.expression(call, shape, flat)}")
+            self.values = {key: value for key, value in self.values.items() if key[0] is not call.out.memory}
+            self.values[(call.out.memory, name)] = name
+            if call.out.memory not in self.writer.registers:
+                inner.append(f"{self.element(call.out, shape, flat)} = {name}")
+        if flat:
+            for place in places:
+                if place.shape == shape and place.memory not in self.writer.registers:
+                    flats.add(self.array(place))
+            self.head += [
+                line
+                for line in (f"{name}_flat = {name}.reshape(-1)" for name in sorted(flats))
+                if line not in self.head
+            ]
+        indent = ""
+        lines = [*before[0]]
+        for d in range(depth):
+            n = int(np.prod(shape)) if flat else shape[d]
+            lines.append(f"{indent}for i{'' if flat else d} in range({n}):")
+            indent += "    "
+            lines += [indent + text for text in before[d + 1]]
+        lines += [indent + text for text in inner]
+        for d in range(depth, 0, -1):
+            lines += [indent + text for text in after[d]]
+            indent = indent[4:]
+        lines += after[0]
+        self.body += lines
+
+    def reduction(
+        self, call: Call, over: tuple[int, ...], shape: tuple[int, ...], flat: bool, before: Any, after: Any, inner: Any
+    ) -> None:
+        source, out = call.args[0], call.out
+        combine, start = REDUCED[call.function.__name__]
+        to = TYPES[code(source.dtype)]
+        first = f"{to}({'math.inf' if start == np.inf else '-math.inf' if start == -np.inf else start})"
+        value = self.operand(source, shape, flat, source.dtype)
+        rank = len(shape)
+        trailing = over == tuple(range(rank - len(over), rank))
+        if flat or trailing:
+            name = f"a{self.count}"
+            self.count += 1
+            depth = 0 if flat else rank - len(over)
+            before[depth].append(f"{name} = {first}")
+            inner.append(f"{name} = {combine.format(name, value)}")
+            if type(out) is Local:
+                after[depth].append(f"s{out.number} = {name}")
+                self.made.append(out)
+            else:
+                after[depth].append(f"{self._reduced(out, over, shape)} = {name}")
+            return
+        target = self._reduced(out, over, shape)
+        before[0].append(f"{self.array(out)}[...] = {first}")
+        inner.append(f"{target} = {combine.format(target, value)}")
+
+    def _reduced(self, out: Place, over: tuple[int, ...], shape: tuple[int, ...]) -> str:
+        """The element of a reduction's result that the element of the loop goes to."""
+        name = self.array(out)
+        if len(out.shape) == len(shape):
+            index = ["0" if d in over else f"i{d}" for d in range(len(shape))]
+        else:
+            index = [f"i{d}" for d in range(len(shape)) if d not in over]
+        return f"{name}[{', '.join(index) or '()'}]"
+
+    def expression(self, call: Call, shape: tuple[int, ...], flat: bool) -> str:
+        out = call.out.dtype
+        to = TYPES[code(out)]
+        if call.kind == "copy":
+            return f"{to}({self.operand(call.args[0], shape, flat, call.args[0].dtype)})"
+        if call.kind == "call":  # where
+            condition = self.operand(call.args[0], shape, flat, np.dtype(bool))
+            x, y = [self.operand(a, shape, flat, out) for a in call.args[1:]]
+            return f"{x} if {condition} else {y}"
+        name = call.function.__name__
+        given = [x.dtype for x in call.args if type(x) is Place]
+        dtype = out if out.kind != "b" else np.result_type(*given) if given else np.dtype(np.float64)
+        narrow = all(d == np.float32 for d in given) and bool(given)
+        if name in IN_FLOAT32 and narrow:
+            # The rule asks numpy for float64 here because numpy's own float32 is less exact.
+            dtype = np.dtype(np.float32)
+        operands = [self.operand(x, shape, flat, dtype) for x in call.args]
+        if name in IN_FLOAT32 and dtype == np.float32:
+            text = f"{IN_FLOAT32[name]}({operands[0]})"
+        elif name in IN_FLOAT64:
+            text = f"{IN_FLOAT64[name]}({operands[0]})" if name != "sqrt" else f"np.sqrt({operands[0]})"
+        elif name in BINARY:
+            text = BINARY[name].format(*operands)
+        else:
+            text = UNARY[name].format(*operands).replace("one /", f"{to}(1) /")
+        return f"{to}({text})"
+
+    # ------------------------------------------------------------------------------ gathers and the like
+
+    def single(self, call: Call) -> None:
+        if call.kind == "fill":
+            self.body.append(f"{self.array(call.out)}[...] = {self.operand(call.args[0], (), False, call.out.dtype)}")
+        elif call.kind == "do":
+            x, at, values = [self.array(p) for p in call.args]
+            n = call.args[1].shape[0]
+            size = call.args[0].shape[0]
+            self.body += [
+                f"for i in range({n}):",
+                f"    j = {at}[i]",
+                f"    if j < 0: j += {size}",
+                f"    if j < 0 or j >= {size}: bad = True",
+                f"    else: {x}[j] += {values}[i]",
+            ]
+            self.checked = True
+        else:
+            self.indexed(call)
+
+    def indexed(self, call: Call) -> None:
+        """x[i, j, ...] read into, or written from, another array."""
+        x, index = call.args[:2]
+        other = call.out if call.kind == "getitem" else call.args[2]
+        index = index if type(index) is tuple else (index,)
+        rank = len(index[0].shape)
+        lines, indent = [], ""
+        for d in range(rank):
+            lines.append(f"{indent}for i{d} in range({index[0].shape[d]}):")
+            indent += "    "
+        at = ", ".join(f"i{d}" for d in range(rank)) or "()"
+        names = []
+        for k, place in enumerate(index):
+            n = x.shape[k]
+            lines += [
+                f"{indent}j{k} = {self.array(place)}[{at}]",
+                f"{indent}if j{k} < 0: j{k} += {n}",
+                f"{indent}if j{k} < 0 or j{k} >= {n}:",
+                f"{indent}    bad, j{k} = True, 0",
+            ]
+            names.append(f"j{k}")
+        rest = [f"r{d}" for d in range(len(x.shape) - len(index))]
+        for d, name in enumerate(rest):
+            lines.append(f"{indent}for {name} in range({x.shape[len(index) + d]}):")
+            indent += "    "
+        there = f"{self.array(x)}[{', '.join([*names, *rest])}]"
+        here = f"{self.array(other)}[{', '.join([*(f'i{d}' for d in range(rank)), *rest]) or '()'}]"
+        lines.append(f"{indent}{here} = {there}" if call.kind == "getitem" else f"{indent}{there} = {here}")
+        self.body += lines
+        self.checked = True
+
+    # ------------------------------------------------------------------------------ the function
+
+    def source(self) -> str:
+        for step in self.steps:
+            if isinstance(step, Loop):
+                self.loop(step)
+            else:
+                self.single(step.call)
+        results = (["bad"] if self.checked else []) + [f"s{local.number}" for local in self.made]
+        lines = ['@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")']
+        lines.append(f"def segment{self.number}({', '.join(self.args)}):")
+        if self.checked:
+            lines.append("    bad = False")
+        lines += ["    " + line for line in self.head + self.body]
+        lines.append(f"    return {', '.join(results) or 'None'}")
+        return "\n".join(lines)
+
+    def statement(self) -> str:
+        names = [name if name in self.writer.scope or name.startswith("s") else self._block(name) for name in self.args]
+        call = f"segment{self.number}({', '.join(names)})"
+        results = (["bad"] if self.checked else []) + [f"s{local.number}" for local in self.made]
+        text = f"{', '.join(results)} = {call}" if results else call
+        return f"{text}\n    if bad: raise Different" if self.checked else text
+
+    def _block(self, name: str) -> str:
+        self.writer.scope[name] = self.args[name]
+        return name
+
+
+def _compiled(source: str, segments: list[_Segment], scope: dict[str, Any], report: Report) -> bool:
+    """Put the compiled functions into scope; returns whether the code is kept on disk."""
+    import numba
+
+    kernels = Path(__file__).with_name("kernels.py").read_bytes()
+    digest = hashlib.sha256(source.encode() + kernels + numba.__version__.encode()).hexdigest()[:24]
+    path, kept = _stored(f"step_{digest}.py", source)
+    module = types.ModuleType(f"minigrad_step_{digest}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # numba looks the functions of its cache up there
+    exec(compile(source if kept else source.replace("cache=True, ", ""), str(path), "exec"), vars(module))
+    for segment in segments:
+        function = getattr(module, f"segment{segment.number}")
+        function.compile(tuple(numba.typeof(value) for value in segment.args.values()))
+        scope[f"segment{segment.number}"] = function
+    return kept
+
+
+def _stored(name: str, source: str) -> tuple[Path, bool]:
+    """The source in the cache folder, where numba keeps the code beside it; False where nothing can be written."""
+    base = os.environ.get("MINIGRAD_CACHE_DIR") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "minigrad"
+    )
+    path = Path(base) / name
+    try:
+        Path(base).mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists() or path.read_text() != source:
+            handle, temporary = tempfile.mkstemp(dir=base, suffix=".py")
+            with os.fdopen(handle, "w") as file:
+                file.write(source)
+            os.replace(temporary, path)  # a process beside this one sees all of it or none
+        return path, True
+    except OSError:
+        return path, False
