@@ -131,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", type=_path, default="out", metavar="DIR", help="where the results go (out)")
     small = "the forward pass in exercise 1's small steps: slower, the same network"
     add("--chunked", action="store_true", default=None, help=small)
+    add("--eager", action="store_true", help="each step op by op, not captured: slower, the same result to the bit")
     add("--quiet", action="store_true", help="no progress, only the results")
     add("--checkpoint-every", type=_whole(1), metavar="N", help="steps between two checkpoints (only when stopped)")
     add("--keep", type=_whole(1), default=3, metavar="K", help="checkpoints that stay, the newest ones (3)")

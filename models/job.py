@@ -56,7 +56,8 @@ def train(options: argparse.Namespace, names_file: str) -> int:
             splits = _datasets(parts, vocab, config.context)
             generator = mg.Generator().manual_seed(config.seed)
             model = MLP(config, generator)
-            trainer = Trainer(model, plan, *splits["train"], generator, skip_nan=options.on_nan == "skip")
+            skip = options.on_nan == "skip"
+            trainer = Trainer(model, plan, *splits["train"], generator, skip, options.eager)
             saved.restore(trainer, changes)
 
             def save() -> None:

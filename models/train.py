@@ -79,7 +79,8 @@ class Trainer:
     """A run that is under way: the network, its optimizer, the random stream, and the losses so far.
 
     X, int64 (N, context), and Y, int64 (N,), are the training set. generator is the one that the network was drawn
-    from: it goes on to draw the batches, in the lecture's order. All that a run depends on is here and in `plan`.
+    from: it goes on to draw the batches, in the lecture's order. All that a run depends on is here and in `plan`. eager:
+    each step op by op, in place of captured once and replayed (minigrad.compile), which changes no bit of the result.
     """
 
     def __init__(
@@ -90,10 +91,11 @@ class Trainer:
         Y: NDArray[np.int64],
         generator: mg.Generator,
         skip_nan: bool = False,
+        eager: bool = False,
     ) -> None:
         self.model, self.plan, self.generator = model, plan, generator
         self.X, self.Y = X, Y
-        self.skip_nan = skip_nan
+        self.skip_nan, self.eager = skip_nan, eager
         self.losses = array("f")  # one a step, nan where it was skipped; its length is the number of steps done
         self.skipped: list[int] = []
         self.metrics: list[dict[str, Any]] = []
@@ -107,6 +109,7 @@ class Trainer:
         make = {"sgd": optim.SGD, "adamw": optim.AdamW}[self.plan.optimizer]
         self.optimizer = make(self.model.parameters(), lr=self.plan.base_lr)
         self.loss = _chunked(self.model) if self.plan.chunked else self.model.forward_fused
+        self._update = self._train if self.eager else mg.compile(self._train)
 
     def step(self) -> float:
         """One step: draw a batch, forward, backward, update; returns the loss.
@@ -117,7 +120,7 @@ class Trainer:
         if self._good is None:
             self._good = self.state()
         i = len(self.losses)
-        loss = float(self._train(*self.draw()).array)
+        loss = float(self._update(*self.draw()).array)
         if not math.isfinite(loss):
             return self._diverged(f"the loss is {loss}", i)
         self.losses.append(loss)
