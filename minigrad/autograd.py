@@ -132,7 +132,9 @@ def _roots(tensors: Any, gradients: Any, create_graph: bool) -> list[tuple[Any, 
                     f"{tensor.array.shape}: "
                     "call backward on a sum or mean, or give gradient= of that shape"
                 )
-            gradient = np.ones(tensor.shape, tensor.dtype)[()]  # of a 0-d array: the scalar, which is faster
+            gradient = tensor.array.dtype.type(1)  # the scalar, which is faster than a 0-d array
+            if tensor.array.shape:
+                gradient = np.full(tensor.array.shape, gradient)
         else:
             gradient = gradient if isinstance(gradient, Tensor) else Tensor(gradient, dtype=tensor.dtype)
             if gradient.shape != tensor.shape:

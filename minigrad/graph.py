@@ -256,39 +256,39 @@ def walk(
             dout = _hooked(node.extra, dout, create_graph)
             if node.extra.retains and (tensor := node.tensor()) is not None:
                 retained.append((tensor, dout))
-        if targets is not None and node in targets:
-            targets[node] = dout
-        if needed is not None and node not in needed:
-            continue
+        if targets is not None:
+            if node in targets:
+                targets[node] = dout
+            if node not in needed:  # type: ignore[operator]
+                continue
 
         for changes in node.watched:
             if changes:
                 raise RuntimeError(_changed(node, changes))
-        plan, saved = node.plan, node.saved
+        plan, saved, inputs = node.plan, node.saved, node.inputs
         if saved is None:
             raise RuntimeError(
                 f"Trying to backward through the graph a second time: what {node!r} kept was freed by the first "
                 "backward. Pass retain_graph=True to the first one to keep it."
             )
-        gradients = plan.run(dout, Engine.lift(node) if create_graph else saved)
+        gradients = plan.run(dout, saved if not create_graph else Engine.lift(node))
         if plan.joint:
             gradients = _chosen(node, gradients)
-        if not retain_graph and plan.keeps_arrays:
-            node.saved = None
-            node.watched = ()
-        del saved
         if check is not None:
             check(node, dout, gradients)
+        if plan.keeps_arrays and not retain_graph:
+            node.saved = None
+            node.watched = ()
+        saved = dout = None  # hold nothing that the next rule could free or reuse
 
-        inputs = node.inputs
-        for position, gradient in zip(plan.positions, gradients):  # noqa: B905
+        for parent, gradient in zip(inputs if plan.all else [inputs[i] for i in plan.positions], gradients):  # noqa: B905
             if gradient is None:
                 continue
-            parent = inputs[position]
-            if gradient.shape != parent.shape:
-                gradient = _fit(node, gradient, parent.shape)
-            if gradient.dtype is not parent.dtype:
-                gradient = gradient.astype(parent.dtype)
+            of = parent if type(parent) is Node else parent.array
+            if gradient.shape != of.shape:
+                gradient = _fit(node, gradient, of.shape)
+            if gradient.dtype is not of.dtype:
+                gradient = gradient.astype(of.dtype)
             held = flight.get(parent)
             if explains:
                 _note(parent, node, gradient, held is None, bool(retained))
@@ -296,14 +296,12 @@ def walk(
                 flight[parent] = held + gradient
             elif needed is None or parent in needed or parent in targets:  # type: ignore[operator]
                 flight[parent] = gradient
-                if type(parent) is Node:
+                if of is parent:
                     heappush(heap, (-parent.seq, parent))
-        gradient = gradients = dout = None  # hold nothing that the next rule could free or reuse
+        gradient = gradients = None
 
-    for leaf, gradient in list(flight.items()):
-        if leaf._extra is not None and leaf._extra.hooks:
-            flight[leaf] = _hooked(leaf._extra, gradient, create_graph)
-    del gradient
+    for leaf in [leaf for leaf in flight if leaf._extra is not None and leaf._extra.hooks]:
+        flight[leaf] = _hooked(leaf._extra, flight[leaf], create_graph)
     for tensor, gradient in retained:
         Engine.accumulate(tensor, gradient, create_graph)
     return flight

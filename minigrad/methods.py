@@ -14,7 +14,7 @@ import numpy as np
 from . import creation, devices, dtypes, filling, functions as F, ops
 from .functions.elementwise import operand
 from .inplace import update
-from .names import ALIASES, missing
+from .names import ALIASES, INSTEAD, missing
 from .record import apply, apply_binary, apply_unary
 from .tensor import Tensor
 
@@ -202,8 +202,24 @@ def _dlpack(self: Tensor, **options: Any) -> Any:
     return self._shared().__dlpack__(**options)
 
 
-def _getattr(self: Tensor, name: str) -> Any:
-    raise missing("minigrad's Tensor", name, dir(type(self)))
+class _Missing:
+    """A name of torch's that Tensor does not have. The AttributeError says what to use.
+
+    One for each name, since a `__getattr__` on the class would make every `t.array` and `t.grad` three times as slow.
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, tensor: Tensor | None, of: type[Tensor]) -> Any:
+        raise missing("minigrad's Tensor", self.name, vars(of))
+
+
+def _dir(self: Tensor) -> list[str]:
+    """The names that are there."""
+    return [name for name in object.__dir__(self) if type(vars(Tensor).get(name)) is not _Missing]
 
 
 def _array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -223,7 +239,6 @@ OTHERS: dict[str, Any] = {
     "__setitem__": F.setitem,
     "__iter__": _iter,
     "__contains__": _contains,
-    "__getattr__": _getattr,
     "__dlpack__": _dlpack,
     "__dlpack_device__": lambda self: self._shared().__dlpack_device__(),
     "__neg__": F.neg,
@@ -285,3 +300,7 @@ OTHERS: dict[str, Any] = {
 }
 for _name, _value in OTHERS.items():
     setattr(Tensor, _name, _value)
+for _name in [*INSTEAD, *(name + "_" for name in [*METHODS, *ALIASES, *INSTEAD] if name[-1] != "_")]:
+    if not hasattr(Tensor, _name):
+        setattr(Tensor, _name, _Missing(_name))
+setattr(Tensor, "__dir__", _dir)  # noqa: B010

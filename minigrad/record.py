@@ -13,10 +13,11 @@ import numpy as np
 from . import dtypes, ops
 from .dtypes import float32, float64
 from .graph import Constant, Engine, Node, _recording, next_number
+from .ops.op import Plan
 from .tensor import Tensor, View, watch, wrap
 
 _new = object.__new__
-FIRST, BOTH, FIRST_OF_TWO, SECOND_OF_TWO = (True,), (True, True), (True, False), (False, True)
+FIRST = (True,)
 NONE: dict[str, Any] = {}
 
 
@@ -30,18 +31,15 @@ def apply(op: type[ops.Op], *inputs: Any, **settings: Any) -> Any:
 def run(op: type[ops.Op], inputs: tuple[Any, ...], settings: dict[str, Any]) -> tuple[Any, Any]:
     """apply, returning (output, what forward handed on after it)."""
     arrays: list[Any] = []
-    needs: list[bool] = []
     record = False
     for x in inputs:
         if isinstance(x, Tensor):
             if x._view is not None:
                 x._view.refresh(x)
-            needs.append(x._requires_grad)
             if x._requires_grad:
                 record = True
             arrays.append(x.array)
         else:
-            needs.append(False)
             arrays.append(x)
     if op.promote is not None:
         arrays = dtypes.promoted(op.promote, arrays)
@@ -56,15 +54,16 @@ def run(op: type[ops.Op], inputs: tuple[Any, ...], settings: dict[str, Any]) -> 
     result.array = out
     result._grad = result._watch = result._extra = result._view = result._node = None
     result._requires_grad = False
-    if record and not op.integer_only and _recording.get():
-        plan = op._plans.get(tuple(needs)) or op.plan(tuple(needs))
+    if record and _recording.get() and not op.integer_only:
+        needs = tuple([isinstance(x, Tensor) and x._requires_grad for x in inputs])
+        plan = op._plans.get(needs) or op.plan(needs)
         sources = tuple(
             [
                 (x._node or x) if need else Constant(x) if hasattr(x, "shape") else x
                 for x, need in zip(inputs, needs)  # noqa: B905
             ]
         )
-        watched = [watch(inputs[i]) for i in plan.watched if isinstance(inputs[i], Tensor)] if plan.watched else ()
+        watched = [watch(x) for i in plan.watched if isinstance(x := inputs[i], Tensor)] if plan.watched else ()
         if plan.watches_out:
             result._watch = []
             watched = [*watched, result._watch]
@@ -84,34 +83,22 @@ def apply_unary(op: type[ops.Op], a: Tensor, settings: dict[str, Any] = NONE) ->
     """apply for one Tensor, written out: at small sizes the work around the op is half of what it costs."""
     x = a.array
     dtype = x.dtype
-    if (
-        (op.promote is not None and dtype is not float32 and dtype is not float64)
-        or op.keeps
-        or Engine.observe is not None
-    ):
+    if (op.promote is not None and dtype is not float32 and dtype is not float64) or Engine.observe is not None:
         return run(op, (a,), settings)[0]
     if a._view is not None:
         a._view.refresh(a)
-    out = op.forward(x, **settings)
+    out, extra = op.forward(x, **settings) if settings else op.forward(x), None
+    if op.keeps:
+        extra, out = out[1:], out[0]
     result = _new(Tensor)
     result.array = out
     result._grad = result._watch = result._extra = result._view = None
-    if a._requires_grad and _recording.get() and not op.integer_only:
-        plan = op._plans.get(FIRST) or op.plan(FIRST)
+    if a._requires_grad and _recording.get() and (plan := op._plans.get(0) or _plan(op, 0)) is not None:
         node = result._node = _new(Node)
         node.plan = plan
         node.inputs = (a._node or a,)
-        if plan.watched:
-            node.watched = (watch(a),)
-        elif plan.watches_out:
-            result._watch = []
-            node.watched = (result._watch,)
-        else:
-            node.watched = ()
-        if plan.watches_out and plan.watched:
-            result._watch = []
-            node.watched = (*node.watched, result._watch)
-        node.saved = () if plan.save is None else plan.save(out, (x,), settings, None)
+        node.watched = _watched(plan, a, None, result) if plan.watches else ()
+        node.saved = () if plan.save is None else plan.save(out, (x,), settings, extra)
         node.settings = settings
         node.shape = out.shape
         node.dtype = out.dtype
@@ -134,43 +121,33 @@ def apply_binary(op: type[ops.Op], a: Tensor, b: Any) -> Any:
         return run(op, (a, b), {})[0]
     if a._view is not None:
         a._view.refresh(a)
+    needs = 1 if a._requires_grad else 0
     if type(b) is float or type(b) is int:
-        y, second = b, False
-    elif isinstance(b, Tensor) and b.array.dtype is dtype:
+        y = b
+    elif isinstance(b, Tensor) and (y := b.array).dtype is dtype:
         if b._view is not None:
             b._view.refresh(b)
-        y, second = b.array, b._requires_grad
+        if b._requires_grad:
+            needs += 2
     else:
         return run(op, (a, b), {})[0]
     try:
         out = op.forward(x, y)
     except ValueError as error:
         raise _mismatch(op, [x, y], error) from None
-    first = a._requires_grad
     result = _new(Tensor)
     result.array = out
     result._grad = result._watch = result._extra = result._view = None
-    if (first or second) and _recording.get() and not op.integer_only:
-        needs = BOTH if first and second else FIRST_OF_TWO if first else SECOND_OF_TWO
-        plan = op._plans.get(needs) or op.plan(needs)
+    if needs and _recording.get() and (plan := op._plans.get(needs) or _plan(op, needs)) is not None:
         node = result._node = _new(Node)
         node.plan = plan
-        node.inputs = (
-            (a._node or a) if first else Constant(a),
-            (b._node or b) if second else b if y is b else Constant(b),
-        )
-        if plan.watched:
-            watched = []
-            for i in plan.watched:
-                t = b if i else a
-                if t is not y:  # a number is watched by nobody
-                    watched.append(watch(t))
-            node.watched = watched
+        if needs == 3:
+            node.inputs = (a._node or a, b._node or b)
+        elif needs == 1:
+            node.inputs = (a._node or a, b if y is b else Constant(b))
         else:
-            node.watched = ()
-        if plan.watches_out:
-            result._watch = []
-            node.watched = (*node.watched, result._watch)
+            node.inputs = (Constant(a), b._node or b)
+        node.watched = _watched(plan, a, b, result) if plan.watches else ()
         node.saved = () if plan.save is None else plan.save(out, (x, y), NONE, None)
         node.settings = NONE
         node.shape = out.shape
@@ -182,6 +159,34 @@ def apply_binary(op: type[ops.Op], a: Tensor, b: Any) -> Any:
         result._node = None
         result._requires_grad = False
     return result
+
+
+def _plan(op: type[ops.Op], needs: int) -> Plan | None:
+    """The plan for one input that requires grad (0), or two of which the first (1), second (2) or both (3) do.
+
+    Looked up by that number from then on. None for an op without a gradient.
+    """
+    if op.integer_only:
+        return None
+    plan = op._plans[needs] = op.plan((True,) if needs == 0 else (needs != 2, needs != 1))
+    return plan
+
+
+def _watched(plan: Plan, a: Tensor, b: Any, result: Tensor) -> list[list[str]]:
+    """The lists that tell the node of changes in place of what it keeps of one or two inputs and the output."""
+    watched = []
+    for i in plan.watched:
+        x = b if i else a
+        if x.__class__ is not float and x.__class__ is not int:  # a number is watched by nobody
+            if x._view is not None:
+                x = x._view.base
+            if x._watch is None:
+                x._watch = []
+            watched.append(x._watch)
+    if plan.watches_out:
+        result._watch = []
+        watched.append(result._watch)
+    return watched
 
 
 def apply_split(op: type[ops.Op], x: Tensor, **settings: Any) -> tuple[Tensor, ...]:

@@ -21,12 +21,13 @@ def operand(x: Any) -> Any:
     """What an op can take: a Tensor, or a Python number; arrays become Tensors. NotImplemented for anything else."""
     if type(x) in _PLAIN or isinstance(x, Tensor):
         return x
+    if isinstance(x, np.ndarray):
+        if x.dtype not in dtypes.SUPPORTED:
+            dtypes.check(x.dtype)
+        return wrap(x)
     if isinstance(x, np.generic):
         dtypes.check(x.dtype)
         return x.item()
-    if isinstance(x, np.ndarray):
-        dtypes.check(x.dtype)
-        return wrap(x)
     if isinstance(x, (bool, int, float)):
         return x
     return NotImplemented

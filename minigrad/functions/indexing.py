@@ -41,8 +41,10 @@ def plan(x: Tensor, index: Any) -> tuple[tuple[Any, ...] | None, tuple[Any, ...]
     if type(index) is list and any([_stands_alone(item) for item in index]):
         index = tuple(index)  # numpy's old rule, which torch keeps: x[[i, j]] of Tensors or lists is x[i, j]
     items = index if type(index) is tuple else (index,)
-    if len(items) == 1 and isinstance(item := items[0], Tensor) and item.array.ndim and item.array.dtype.kind in "ib":
-        return None, (item.array,)  # the embedding lookup, at once
+    if len(items) == 1:  # the embedding lookup, at once
+        item = items[0].array if isinstance(items[0], Tensor) else items[0]
+        if type(item) is np.ndarray and item.ndim and item.dtype.kind in "ib":
+            return None, (item,)
     found, arrays, ints = [], False, False
     for item in items:
         if isinstance(item, (Tensor, np.ndarray, list, range)):

@@ -18,10 +18,11 @@ from .reduce import one_dim
 
 def sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
     """A shape given as separate ints or as one tuple."""
-    if len(shape) == 1 and not hasattr(shape[0], "__index__"):
-        shape = tuple(shape[0])
-    elif len(shape) == 1 and isinstance(shape[0], Tensor) and shape[0].ndim:
-        shape = tuple(shape[0].tolist())
+    if len(shape) == 1:
+        if not hasattr(shape[0], "__index__"):
+            shape = tuple(shape[0])
+        elif isinstance(shape[0], Tensor) and shape[0].ndim:
+            shape = tuple(shape[0].tolist())
     try:
         return tuple([n.__index__() for n in shape])
     except AttributeError:
@@ -41,7 +42,7 @@ def view(input: Tensor, *shape: Any, size: Any = None) -> Tensor:
     """
     if len(shape) == 1 and isinstance(shape[0], (np.dtype, type)):
         raise TypeError("view(dtype) is not supported: use .to(dtype) for a conversion")
-    found = _fill(input.shape, sizes(shape if size is None else (size,)))
+    found = _fill(input.array.shape, sizes(shape if size is None else (size,)))
     if not input.array.flags.c_contiguous:
         try:
             input.array.view().shape = found  # numpy refuses where it would have to copy
@@ -54,13 +55,12 @@ def view(input: Tensor, *shape: Any, size: Any = None) -> Tensor:
 
 def _fill(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]:
     """The new shape with its -1 worked out; RuntimeError with both shapes if they hold another number of elements."""
-    n = math.prod(old)
-    if new.count(-1) == 1:
-        rest = math.prod([size for size in new if size != -1])
-        if rest and n % rest == 0:
-            return tuple([n // rest if size == -1 else size for size in new])
-    elif -1 not in new and math.prod(new) == n and all(size >= 0 for size in new):
-        return new
+    n, rest = math.prod(old), math.prod(new)
+    if min(new, default=0) >= 0:
+        if rest == n:
+            return new
+    elif new.count(-1) == 1 and rest < 0 and n % rest == 0:
+        return tuple([n // -rest if size == -1 else size for size in new])
     raise RuntimeError(f"shape {new} does not fit a Tensor of shape {tuple(old)} with {n} elements")
 
 

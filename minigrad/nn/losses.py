@@ -14,10 +14,11 @@ import numpy as np
 from .. import functions as _f, ops
 from ..convert import as_array
 from ..functions.elementwise import as_tensor
-from ..record import apply
+from ..record import apply, apply_unary
 from ..tensor import Tensor, wrap
 
 REDUCTIONS = ("mean", "sum", "none")
+_INT64, _UINT64 = np.dtype(np.int64), np.dtype(np.uint64)
 
 
 def cross_entropy(
@@ -41,20 +42,25 @@ def cross_entropy(
     not there, IndexError for a class out of range (it names the row).
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.cross_entropy.html
     """
-    x, target = as_tensor(input, "cross_entropy"), as_tensor(target, "cross_entropy")
-    reduction = _reduction(reduction, size_average, reduce)
-    logits, classes = x.array, target.array
-    plain = logits.ndim == 2 and classes.ndim == 1 and weight is None and not label_smoothing
+    x = as_tensor(input, "cross_entropy")
+    logits, classes = x.array, target.array if isinstance(target, Tensor) else target
+    if reduction not in REDUCTIONS or size_average is not None or reduce is not None:
+        reduction = _reduction(reduction, size_average, reduce)
     # As unsigned numbers the negative classes are large: one look for both bounds, and for ignore_index.
     if (
-        plain
+        weight is None
+        and not label_smoothing
+        and isinstance(classes, np.ndarray)
+        and classes.dtype == _INT64
+        and logits.ndim == 2
         and logits.dtype.kind == "f"
-        and classes.dtype == np.int64
+        and classes.ndim == 1
         and 0 < len(classes) == len(logits)
-        and np.maximum.reduce(classes.view(np.uint64)) < logits.shape[1]
+        and np.maximum.reduce(classes.view(_UINT64)) < logits.shape[1]
         and (ignore_index < 0 or ignore_index not in classes)
     ):
-        return apply(ops.CrossEntropy, x, target=classes, reduction=reduction)
+        return apply_unary(ops.CrossEntropy, x, {"target": classes, "reduction": reduction})
+    target = as_tensor(target, "cross_entropy")
     if logits.dtype.kind != "f":
         raise RuntimeError(f"cross_entropy needs float logits, got {x.dtype}: call .float() on the input first")
     if not logits.ndim:

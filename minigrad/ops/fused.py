@@ -6,7 +6,7 @@ import numpy as np
 from .elementwise import Exp, Expm1, Log, Log1p, Sigmoid
 from .op import Op
 from .reduce import Mean, Sum
-from .total import largest
+from .total import largest, total
 
 
 class Softmax(Op):
@@ -46,20 +46,21 @@ class CrossEntropy(Op):
     logits (n, classes), target (n,) int64. reduction "mean", "sum" or "none" (one loss a row). Exercise 2.
     """
 
-    symbol, keeps = "cross_entropy", ("logprobs",)
+    symbol, keeps = "cross_entropy", ("e", "totals")
 
     def forward(logits, *, target, reduction="mean"):
-        logprobs = log_softmax(logits, 1)
-        losses = -logprobs[np.arange(len(target)), target]
-        if reduction == "none":
-            return losses, logprobs
-        total = losses.sum()
-        return (total / logits.dtype.type(len(target)) if reduction == "mean" else total), logprobs
+        shifted = logits - largest(logits, 1)
+        e = Exp.apply(shifted)
+        totals = total(e, 1, keepdim=True)
+        losses = Log.apply(totals[:, 0]) - shifted[np.arange(len(target)), target]
+        if reduction != "none":
+            losses = total(losses, 0)
+        return losses / logits.dtype.type(len(target)) if reduction == "mean" else losses, e, totals
 
-    def dlogits(dloss, logprobs, target, reduction):
+    def dlogits(dloss, e, totals, target, reduction):
         rows = np.arange(len(target))
         scale = dloss / len(target) if reduction == "mean" else dloss
-        probs = Exp.apply(logprobs)
+        probs = e / totals
         dlogits = probs * (scale[:, None] if reduction == "none" else scale)
         dlogits[rows, target] = (probs[rows, target] - 1) * scale  # not probs * scale - scale: near 1 that rounds more
         return dlogits
@@ -118,29 +119,30 @@ class BatchNorm(Op):
     dgain = sum(dy * raw),  dbias = sum(dy)
 
     x (n, features) or (n, features, length), gain and bias (features,) or (1, features), or None. Var divides by
-    n - correction: 1 in the lecture (Bessel), 0 in torch's BatchNorm1d. Exercise 3.
+    n - correction: 1 in the lecture (Bessel), 0 in torch's BatchNorm1d. Exercise 3. What there is one of a feature is
+    multiplied first: raw = diff * var_inv itself is never needed.
     """
 
-    symbol, keeps = "batch_norm", ("raw", "var_inv", "mean", "var")
+    symbol, keeps = "batch_norm", ("diff", "var_inv", "mean", "var")
 
     def forward(x, gain, bias, *, dim, eps=1e-5, correction=0):
         n = size(x.shape, dim)
-        mean = Sum.apply(x, dim=dim, keepdim=True) / n
+        mean = total(x, dim, keepdim=True) / n
         diff = x - mean
-        var = Sum.apply(diff * diff, dim=dim, keepdim=True) / (n - correction)
-        var_inv = (var + eps) ** -0.5
-        raw = diff * var_inv
-        y = raw if gain is None else gain.reshape(var.shape) * raw
+        var = total(diff * diff, dim, keepdim=True) / (n - correction)
+        var_inv = 1 / np.sqrt(var + eps)
+        y = diff * (var_inv if gain is None else gain.reshape(var.shape) * var_inv)
         if bias is not None:
-            y = y + bias.reshape(var.shape)
-        return y, raw, var_inv, mean, var
+            y += bias.reshape(var.shape)
+        return y, diff, var_inv, mean, var
 
-    def backward(dy, raw, var_inv, x_shape, gain, bias, dim, correction):
+    def backward(dy, diff, var_inv, x_shape, gain, bias, dim, correction):
         n = size(x_shape, dim)
-        dbias = Sum.apply(dy, dim=dim, keepdim=True)
-        dgain = Sum.apply(dy * raw, dim=dim, keepdim=True)
-        scale = var_inv / n if gain is None else gain.reshape(var_inv.shape) * var_inv / n
-        dx = scale * (n * dy - dbias - n / (n - correction) * raw * dgain)
+        dbias = total(dy, dim, keepdim=True)
+        dgain = total(dy * diff, dim, keepdim=True) * var_inv
+        dx = dy - dbias / n
+        dx -= diff * (var_inv * dgain / (n - correction))
+        dx *= var_inv if gain is None else gain.reshape(var_inv.shape) * var_inv
         return (
             dx,
             None if gain is None else dgain.reshape(gain.shape),

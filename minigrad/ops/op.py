@@ -30,6 +30,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from numpy import ndarray
+
 
 class Op:
     """Base of all rules; subclass it with forward and gradients to make an op of your own, and call `MyOp.apply(x)`.
@@ -46,7 +48,7 @@ class Op:
     integer_only: bool = False  # no gradient exists (comparisons, argmax)
     constant_extras: bool = False  # what `keeps` names has no gradient of its own (indices)
 
-    _plans: dict[Any, Plan]
+    _plans: dict[Any, Plan]  # by which inputs require grad, and for the usual ones by a number: see record.py
     _rule: Rule | None
 
     forward: Callable[..., Any]
@@ -63,10 +65,11 @@ class Op:
     @classmethod
     def apply(cls, *inputs: Any, **settings: Any) -> Any:
         """Run the op: recorded where an input is a Tensor, plainly on arrays otherwise (so a rule may call a rule)."""
-        for x in inputs:
-            recorded = getattr(type(x), "_apply", None)
-            if recorded is not None:
-                return recorded(cls, *inputs, **settings)
+        if len(inputs) > 1 or type(inputs[0]) is not ndarray:
+            for x in inputs:
+                recorded = getattr(type(x), "_apply", None)
+                if recorded is not None:
+                    return recorded(cls, *inputs, **settings)
         out = cls.forward(*inputs, **settings)
         return out[0] if cls.keeps else out
 
@@ -152,7 +155,9 @@ class Plan:
     here would cost more than many an op does.
     """
 
-    __slots__ = ("joint", "keeps_arrays", "op", "positions", "run", "save", "wants", "watched", "watches_out")
+    __slots__ = (
+        "all", "joint", "keeps_arrays", "op", "positions", "run", "save", "wants", "watched", "watches", "watches_out",
+    )  # fmt: skip
 
     op: type[Op]
     positions: tuple[int, ...]
@@ -167,6 +172,7 @@ class Plan:
     def __init__(self, op: type[Op], rule: Rule, needs: tuple[bool, ...]) -> None:
         self.op = op
         self.positions = tuple([i for i, need in enumerate(needs) if need])
+        self.all = all(needs)
         self.joint = rule.joint is not None
         if rule.joint is not None:
             functions = [rule.joint]
@@ -183,6 +189,7 @@ class Plan:
         # Values that must not change in place before backward: these inputs, and the output.
         self.watched = tuple(range(len(needs))) if rule.variadic and inputs else tuple(sorted(inputs))
         self.watches_out = any(kind == "output" for kind, _ in self.wants)
+        self.watches = bool(self.watched or self.watches_out)
         self.keeps_arrays = any(kind in ("input", "output", "extra") for kind, _ in self.wants)
         kept = "".join(rule.source(want) + ", " for want in self.wants)
         # An extra that depends on the inputs is worked out again from them for a second derivative: see lift.

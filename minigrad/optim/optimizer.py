@@ -78,7 +78,11 @@ class Optimizer:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Take all parameters' gradients away, or fill them with zeros."""
         for group in self.param_groups:
-            zero_grad(group["params"], set_to_none)
+            if set_to_none:
+                for p in group["params"]:
+                    p._grad = None
+            else:
+                zero_grad(group["params"], False)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One update of every parameter that has a gradient. closure: computes the loss anew first, and is returned."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..convert import as_array
-from ..tensor import wrap
-from .optimizer import Optimizer, arrays, host, number, told
+from ..tensor import changed, wrap
+from .optimizer import Optimizer, arrays, host, number
 
 
 class SGD(Optimizer):
@@ -50,7 +52,9 @@ class SGD(Optimizer):
             grad = p._grad
             if grad is None:
                 continue
-            array, g = arrays(p, grad)
+            array, g = p.array, grad.array
+            if type(array) is not np.ndarray or g.dtype is not array.dtype:
+                array, g = arrays(p, grad)
             if maximize:
                 g = -g
             if decay:
@@ -58,7 +62,8 @@ class SGD(Optimizer):
             if momentum:
                 g = self._momentum(p, g, group)
             array -= rate * g
-            told(p, "SGD.step")
+            if p._watch is not None or p._view is not None:
+                changed(p, "SGD.step")
 
     def _momentum(self, p: Any, g: Any, group: dict[str, Any]) -> Any:
         """The direction with momentum, whose running sum is in the state."""
