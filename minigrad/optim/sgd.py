@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..convert import as_array
 from ..tensor import changed, wrap
 from .optimizer import Optimizer, arrays, host, number
@@ -52,9 +50,7 @@ class SGD(Optimizer):
             grad = p._grad
             if grad is None:
                 continue
-            array, g = p.array, grad.array
-            if type(array) is not np.ndarray or g.dtype is not array.dtype:
-                array, g = arrays(p, grad)
+            array, g = arrays(p, grad)
             if maximize:
                 g = -g
             if decay:
