@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from models import config
-from models.commands import completion, exchange
+from models.commands import completion, exchange, serve
 from models.errors import BadInput, Failed
 from models.help import epilog
 from models.names import NamesError
@@ -181,6 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", type=_path, default="out", metavar="DIR", help="the run; the plots go to its folder plots/ (out)")
 
     exchange.register(command)
+    serve.register(command)
     completion.register(command, parser)
     return parser
 

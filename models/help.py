@@ -18,6 +18,7 @@ EXAMPLES = """examples:
   makemore export --onnx                     out/model.onnx, for any program that runs ONNX
   makemore export --safetensors --torch      out/torch.safetensors, for torch's load_state_dict()
   makemore import torch.safetensors --out my a network that torch trained, as my/model.safetensors
+  makemore serve                             a page and a JSON API that make names, at http://127.0.0.1:8000
   makemore completion bash                   a script that completes commands and options on the tab key
 """
 

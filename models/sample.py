@@ -68,6 +68,17 @@ def sample(
     return names()
 
 
+def next_character(model: MLP, vocab: Vocabulary, start: str = "", temperature: float = 1.0) -> list[tuple[str, float]]:
+    """Each character and the probability that it comes after this start, the likeliest first; "." ends the name.
+
+    Raises as sample().
+    """
+    tokens = _start(start, vocab, MAX_LENGTH)
+    context = ((0,) * model.config.context + tuple(tokens))[-model.config.context :]
+    probs = _probabilities(model, context, temperature)[0]
+    return [(vocab.itos[int(i)], float(probs[i])) for i in np.argsort(-probs, kind="stable")]
+
+
 def _start(start: str, vocab: Vocabulary, max_length: int) -> list[int]:
     text = unicodedata.normalize("NFC", start.lower())  # as names are read
     if END in text:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,31 +14,7 @@ from models.check import backward, rows
 from models.mlp import MLP, Config
 from viz.page import page
 
-WITHOUT = "the page is not looked at in a browser: "
-# As root in a container; and nothing that the browser itself would fetch.
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 WIDE = {"width": 1280, "height": 800}
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    try:
-        from playwright.sync_api import Error, sync_playwright
-    except ImportError:
-        pytest.skip(WITHOUT + "playwright is not installed")
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-    if not found:
-        pytest.skip(WITHOUT + "there is no chromium (make browser installs it)")
-    with sync_playwright() as p:
-        try:
-            browser = p.chromium.launch(executable_path=found, args=FLAGS)
-        except Error as error:
-            pytest.skip(f"{WITHOUT}{found} does not start: {error.message.splitlines()[0]}")
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
