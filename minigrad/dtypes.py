@@ -123,7 +123,7 @@ def promoted(kind: str, arrays: list[Any]) -> list[Any]:
 
 
 def _cast(x: Any, dtype: np.dtype[Any]) -> Any:
-    if isinstance(x, np.ndarray):
+    if isinstance(x, (np.ndarray, np.generic)):
         return x.astype(dtype, copy=False)
     # A Python int beyond a small dtype wraps round, as in torch; numpy alone would raise.
     return dtype.type(x) if dtype.kind == "f" else np.asarray(x).astype(dtype)[()]

@@ -8,6 +8,7 @@ What shares memory with a known value (a view) is a place in the same memory, an
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -131,6 +132,23 @@ class Call:
         yield from _locals(self.args)
         yield from _locals(self.kwargs)
 
+    @property
+    def changes(self) -> bool:
+        """Whether it changes what was there before the step: memory, or Python state."""
+        return self.kind == "host" or any(memory.kind in ("external", "input") for memory in self.writes)
+
+    @property
+    def written(self) -> set[Any]:
+        """The Memories and Locals that it fills or writes to."""
+        outs = self.out if type(self.out) is list else [self.out]
+        return {*self.writes, *(x.memory if type(x) is Place else x for x in outs if x is not None)}
+
+    @property
+    def read(self) -> set[Any]:
+        """The Memories and Locals that it reads."""
+        places = [*_places(self.args), *_places(self.kwargs)]
+        return {*(place.memory for place in places), *self.locals()}
+
 
 def _places(x: Any) -> Iterable[Place]:
     if type(x) is Place:
@@ -194,7 +212,7 @@ class Capture:
         if frame is None:
             return None
         where = (frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
-        return f"{Path(where[0]).name}:{where[1]}, in {where[2]}" if text else where
+        return f"{where[0].rpartition(os.sep)[2]}:{where[1]}, in {where[2]}" if text else where
 
     def enter(self, value: Any, kind: str) -> Traced:
         """An array from outside, as external or input memory; one that was there before is the same memory."""
@@ -430,16 +448,18 @@ class Capture:
     def decide(self, x: Traced) -> bool:
         """A truth value that Python goes on by: a replay in which it is another one stops, and the step runs eagerly.
 
-        That can be while nothing was changed yet; after that it ends the capture.
+        That can be while nothing was changed yet, and so it comes before the first change, with the calls that lead to
+        it. Where it hangs on what was changed, it ends the capture.
         """
         made = bool(x.value)
         if self.live():
-            if any(
-                call.kind == "host" or any(m.kind in ("external", "input") for m in call.writes) for call in self.calls
-            ):
+            self.note("decide", None, (x, made), {}, None)
+            earlier = before_changes(self.calls)
+            if earlier is None:
+                self.calls.pop()
                 self.escape("decides something by a value after it changed others")
             else:
-                self.note("decide", None, (x, made), {}, None)
+                self.calls = earlier
         return made
 
     # ------------------------------------------------------------------------- Python numbers, worked out anew
@@ -461,6 +481,32 @@ class Capture:
         self.calls.append(Call("host", partial(function, *args), (), {}, outs, [], self.line()))
         numbers = tuple([Number(local.value, local, self) for local in outs])
         return numbers if several else numbers[0]
+
+
+def before_changes(calls: list[Call]) -> list[Call] | None:
+    """The calls with the last one, and those that it hangs on, before the first that changes what outlives the step.
+
+    None if that is not the same: the last one hangs on a change, or overwrites what others use in between.
+    """
+    first = next((i for i, call in enumerate(calls) if call.changes), len(calls))
+    needed: set[Any] = set()
+    ahead: list[Call] = []
+    behind: list[Call] = []
+    for call in reversed(calls[first:]):
+        if call is calls[-1] or call.written & needed:
+            if call.changes:
+                return None
+            ahead.append(call)
+            needed |= call.read | call.written
+        else:
+            behind.append(call)
+    written: set[Any] = set()
+    for call in reversed(calls[first:]):  # no call behind may use what a later one ahead writes
+        if call in ahead:
+            written |= call.written
+        elif (call.read | call.written) & written:
+            return None
+    return calls[:first] + ahead[::-1] + behind[::-1]
 
 
 POWERS = {2: np.square, -1: np.reciprocal, 0.5: np.sqrt, 1: np.positive}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gc
-import types
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,10 @@ from ..graph import Engine, Node, _recording
 from ..tensor import Tensor
 from .capture import Capture, Place, root
 from .replay import Captured, Out
-from .state import Guard, Reached, changes, names_of, reach
+from .state import Guard, changes
 from .structure import Structure, concrete
 from .traced import Traced
+from .walk import Code, Reached, reach
 from .watching import Watch
 
 SMALL = 65_536  # bytes of a numpy array that is compared before each replay
@@ -28,25 +27,13 @@ class Unfit(Exception):
     """Why a run that was followed to its end can still not be replayed."""
 
 
-@dataclass
-class Code:
-    """What is known of the Python that a step runs: the code, and whether it looks attributes up by made-up names."""
-
-    codes: set[types.CodeType] = field(default_factory=set)
-    dynamic: bool = False
-
-    def add(self, watch: Watch) -> None:
-        self.codes |= watch.codes
-        self.dynamic |= watch.dynamic
-
-
 def look(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Code, str | None]:
     """Run the step as it is, only watched: (its result, the code that ran, why it cannot be captured or None)."""
     reasons: list[str] = []
     with Watch(lambda reason, frame: reasons.append(f"it {_at(reason, frame)}")) as watch:
         result = function(*args, **kwargs)
     code = Code()
-    code.add(watch)
+    code.add(watch.codes, watch.dynamic)
     return result, code, reasons[0] if reasons else None
 
 
@@ -66,7 +53,7 @@ def capture_run(
     if structure.reason:
         return function(*args, **kwargs), None, structure.reason
     roots = [(function, getattr(function, "__qualname__", "step")), *structure.objects]
-    before = reach(roots, names_of(code.codes), code.dynamic)
+    before = reach(roots, code)
     capture = Capture(fullgraph)
     grads = {tensor: tensor._grad for tensor in before.tensors}
     swapped = _swap(capture, before, grads)
@@ -88,11 +75,12 @@ def capture_run(
         try:
             if new:
                 raise Unfit(f"other code ran than in the run before: {', '.join(new[:5])}")
-            after = reach(roots, names_of(code.codes), code.dynamic or watch.dynamic)
+            code.add(set(), watch.dynamic)
+            after = reach(roots, code)
             captured = finish(capture, structure, before, grads, after, result, memories, survivors, backend)
         except Unfit as unfit:
             capture.reason = str(unfit)
-    code.add(watch)
+    code.add(watch.codes, watch.dynamic)
     result = _plain(result)
     if captured is not None:
         del survivors, swapped, before, grads
@@ -276,7 +264,9 @@ def _guard(
         else:
             more.append(("{t}._grad is not None", {"t": tensor}))
     for array, _ in after.arrays:
-        if array.flags.writeable and array.nbytes <= SMALL:
+        looks = f"{{a}}.shape == {array.shape!r} and {{a}}.strides == {array.strides!r} and {{a}}.dtype is {{d}}"
+        more.append((looks, {"a": array, "d": array.dtype}))
+        if array.nbytes <= SMALL and (array.flags.writeable or root(array).flags.writeable):
             more.append(("{a}.tobytes() == {b}", {"a": array, "b": array.tobytes()}))
     return Guard(entries, more)
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from ..graph import Engine
 from .capture import CaptureError
-from .capturing import Code, capture_run, look
+from .capturing import capture_run, look
 from .replay import Captured
 from .structure import Structure
+from .walk import Code
 
 LIMIT = 8  # captures kept of one function, as many as torch keeps
 TRIES = 4  # runs with arguments of one kind that may fail to be captured before the function is left to run eagerly

@@ -82,7 +82,7 @@ def cross_entropy(
     if reduction != "none":
         smooth = _f.sum(smooth)
     if reduction == "mean":
-        smooth = smooth / (_counts(labels, ignored, weight, x.dtype).sum())
+        smooth = smooth / wrap(_counts(labels, ignored, weight, x.dtype).sum())
     return loss * (1 - label_smoothing) + smooth * share
 
 
@@ -160,7 +160,7 @@ def nll_loss(
     if reduction == "none":
         return losses
     total = _f.sum(losses)
-    return total / _counts(labels, ignored, weight, x.dtype).sum() if reduction == "mean" else total
+    return total / wrap(_counts(labels, ignored, weight, x.dtype).sum()) if reduction == "mean" else total
 
 
 def _reduction(reduction: str, size_average: bool | None, reduce: bool | None) -> str:
