@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy
 import pytest
+from filelock import FileLock
 
 import minigrad as mg
 
@@ -20,18 +21,23 @@ PROJECT = Path(__file__).resolve().parents[1]
 MADE = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "node_modules", "out", "site")
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """The sdist of a copy of this checkout, and the wheel that is built from that sdist: as `make dist`."""
+@pytest.fixture(scope="session")
+def built(tmp_path_factory, worker_id):
+    """The wheel, and the sdist of a copy of this checkout that it came from: as `make dist`, once for all workers."""
     pytest.importorskip("build", reason="the package is not built: pip install build")
-    source, dist = tmp_path_factory.mktemp("source") / "minigrad", tmp_path_factory.mktemp("dist")
-    shutil.copytree(PROJECT, source, ignore=MADE)
-    # --no-isolation: with the setuptools that is here, so that nothing is downloaded.
-    done = subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--outdir", dist, source], capture_output=True, text=True
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    (wheel,), (sdist,) = dist.glob("*.whl"), dist.glob("*.tar.gz")
+    base = tmp_path_factory.getbasetemp()
+    shared = (base if worker_id == "master" else base.parent) / "built"
+    with FileLock(f"{shared}.lock"):
+        if not shared.exists():
+            source = tmp_path_factory.mktemp("source") / "minigrad"
+            shutil.copytree(PROJECT, source, ignore=MADE)
+            dist = source.parent / "dist"
+            # --no-isolation: with the setuptools that is here, so that nothing is downloaded.
+            command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", dist, source]
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout + done.stderr
+            dist.rename(shared)
+    (wheel,), (sdist,) = shared.glob("*.whl"), shared.glob("*.tar.gz")
     return wheel, sdist
 
 

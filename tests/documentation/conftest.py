@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.viz.conftest import chromium as chromium  # the browser, or the reason why there is none
-
 from .blocks import ROOT
 
 
