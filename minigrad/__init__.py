@@ -212,7 +212,7 @@ from .tensor import Tensor as Tensor
 from .version import __version__ as __version__
 
 if _typing.TYPE_CHECKING:
-    from . import check as check, nn as nn, optim as optim, utils as utils
+    from . import check as check, nn as nn, optim as optim, profiler as profiler, utils as utils
     from .creation import as_tensor as asarray
     from .functions import (
         abs as absolute,
@@ -243,7 +243,7 @@ _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"minigrad\."
 inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
 
 # These are loaded when they are first asked for: `import minigrad` is for those too who need a Tensor alone.
-_LATER = {"check": "check", "nn": "nn", "optim": "optim", "utils": "utils", "load": "storage", "save": "storage"}
+_LATER = {name: name for name in ("check", "nn", "optim", "profiler", "utils")} | {"load": "storage", "save": "storage"}
 
 
 def is_tensor(obj: _Any) -> _builtins.bool:

@@ -222,6 +222,7 @@ class Engine:
     # and at each op: (op, arrays as its forward got them, result, settings, inputs as they were given)
     observe: Callable[[Any, Any, Any, Any, Any], None] | None = None
     capture: Any = None  # minigrad.compile notes what a step does while it runs
+    begin: Callable[[Any], None] | None = None  # a profile: an op (its class) or a rule (its Node) begins
     explains = False  # whether retain_grad() was ever called: such a value also keeps what each of its uses gave
 
 
@@ -240,7 +241,7 @@ def walk(
     flight: dict[Any, Any] = {}
     heap: list[tuple[int, Node]] = []
     retained: list[tuple[Any, Any]] = []
-    check, explains = Engine.check, Engine.explains
+    begin, check, explains = Engine.begin, Engine.check, Engine.explains
     for root, gradient in roots:
         if root in flight:
             flight[root] = flight[root] + gradient
@@ -271,6 +272,8 @@ def walk(
                 f"Trying to backward through the graph a second time: what {node!r} kept was freed by the first "
                 "backward. Pass retain_graph=True to the first one to keep it."
             )
+        if begin is not None:
+            begin(node)
         gradients = plan.run(dout, saved if not create_graph else Engine.lift(node))
         if plan.joint:
             gradients = _chosen(node, gradients)

@@ -30,6 +30,8 @@ def apply(op: type[ops.Op], *inputs: Any, **settings: Any) -> Any:
 
 def run(op: type[ops.Op], inputs: tuple[Any, ...], settings: dict[str, Any]) -> tuple[Any, Any]:
     """apply, returning (output, what forward handed on after it)."""
+    if Engine.begin is not None:
+        Engine.begin(op)
     arrays: list[Any] = []
     record = False
     for x in inputs:
@@ -191,6 +193,8 @@ def _watched(plan: Plan, a: Tensor, b: Any, result: Tensor) -> list[list[str]]:
 
 def apply_split(op: type[ops.Op], x: Tensor, **settings: Any) -> tuple[Tensor, ...]:
     """Run an op with several outputs, all views of its input: one node for the op and one for each output."""
+    if Engine.begin is not None:
+        Engine.begin(op)
     pieces = op.forward(x.array, **settings)
     reason = f"it is one of several views that {op.__name__.lower()}() returned: clone() it first"
     nodes: list[Node | None] = [None] * len(pieces)
