@@ -137,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--keep", type=_whole(1), default=3, metavar="K", help="checkpoints that stay, the newest ones (3)")
     add("--resume", action="store_true", help="go on from the newest checkpoint in --out, with its options")
     add("--force", action="store_true", help="resume with options or names changed; begin anew over an unfinished run")
+    add("--profile", type=_path, metavar="FILE", help="a Chrome trace of 20 steps, each op and rule as a span")
     add("--on-nan", choices=("stop", "skip", "raise"), default="stop", help="at a loss that is no number (stop)")
 
     add = command("sample", _sample, "Make new names with a trained network.").add_argument

@@ -7,6 +7,7 @@ EXAMPLES = """examples:
   makemore train --steps 20000 --hidden 100  a smaller and shorter one
   makemore train --names mine.txt --out my   on a list of your own, one name a line
   makemore train --checkpoint-every 10000    one that can be killed; makemore train --resume goes on with it
+  makemore train --profile trace.json        where the time of a step goes, for ui.perfetto.dev or speedscope.app
   makemore sample -n 50 --temperature 0.8    fifty names from out/model.safetensors, rather likely ones
   makemore sample --start an                 twenty names that begin with "an"
   makemore eval --model my                   train, val and test loss of my/model.safetensors

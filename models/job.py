@@ -20,6 +20,7 @@ from models.errors import BadInput, Failed
 from models.lock import locked
 from models.mlp import MLP
 from models.names import NamesError, Vocabulary, build_dataset, read_names, split_names
+from models.profiling import Profiled
 from models.progress import Bar, Lines
 from models.results import FILES, write_results
 from models.sample import SEED_AFTER, sample
@@ -59,12 +60,15 @@ def train(options: argparse.Namespace, names_file: str) -> int:
             skip = options.on_nan == "skip"
             trainer = Trainer(model, plan, *splits["train"], generator, skip, options.eager)
             saved.restore(trainer, changes)
+            profiled = Profiled(trainer, options.profile) if options.profile else None
 
             def save() -> None:
                 saved.write(trainer, content(trainer, vocab, names, changes, saved.every))
 
             with interrupt_ends_step() as stop:  # and does not touch what comes after the steps
                 finished = _run(trainer, stop, options.quiet, save, saved.every or 0)
+                if profiled is not None:
+                    print(profiled.write(), flush=True)
                 if not finished:
                     done = f"{len(trainer.losses):,} of {plan.steps:,} steps"
                     by = "ctrl-C" if stop.number == signal.SIGINT else signal.Signals(stop.number).name

@@ -118,7 +118,7 @@ def test_the_trace_is_in_the_trace_event_format(tmp_path, network, name):
     spans = [e for e in events if e["ph"] == "X"]
     assert {e["name"] for e in events if e["ph"] == "M"} == {"process_name", "thread_name"}
     for e in spans:
-        assert {"name", "cat", "ph", "ts", "dur", "pid", "tid", "args"} <= e.keys()
+        assert {"name", "cat", "ph", "ts", "dur", "pid", "tid"} <= e.keys()
         assert e["ts"] >= 0
         assert e["dur"] >= 0
     assert len({(e["pid"], e["tid"]) for e in spans}) == 1

@@ -194,9 +194,9 @@ class profile:
                 args["Call stack"] = event.stack
             if event.args is not None:
                 args["Args"] = event.args
-            if event.number is not None:
-                args["Sequence number"] = event.number
-            yield {"ph": "X", "cat": event.cat, "name": event.name, **where, "dur": event.duration / 1e3, "args": args}
+            # No number of the op here: speedscope takes spans with the same name and args for the same frame.
+            span = {"ph": "X", "cat": event.cat, "name": event.name, **where, "dur": event.duration / 1e3}
+            yield span | ({"args": args} if args else {})
             if event.number is None:
                 continue
             start = made.setdefault(event.number, event)
