@@ -14,7 +14,7 @@ from sphinx.util.logging import getLogger
 def converted(node: nodes.Element, as_block: bool) -> str:
     """MathML. What cannot be converted is said with its place, and is an error where warnings are."""
     try:
-        return tex2mathml(node.astext(), as_block=as_block)
+        return tex2mathml(node.astext().replace("'", r"^\prime "), as_block=as_block)
     except MathError as error:
         getLogger(__name__).warning("%s in %s", error, node.astext(), location=node)
         return escape(node.astext())

@@ -9,7 +9,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-OURS = ("minigrad", "viz", "models")
+OURS = ("minigrad", "viz", "models", "export")
 
 
 def public(module: Any) -> list[tuple[str, Any]]:

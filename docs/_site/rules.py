@@ -115,12 +115,14 @@ class OneRule(SphinxDirective):
         formulas, rest = said(op)
         found: list[nodes.Node] = [nodes.literal_block("\n".join(formulas), "\n".join(formulas), language="text")]
         found[0]["classes"].append("formula")  # type: ignore[index]
-        found += [nodes.paragraph("", " ".join(text.split())) for text in rest]
+        found += [nodes.paragraph("", "", *prose(text)) for text in rest]
         found += self.image(op)
         found += self.edges(op)
         source = code_of(op)
         found.append(nodes.literal_block(source, source, language="python"))
-        found.append(nodes.paragraph("", self.facts(op), classes=["facts"]))
+        (facts,) = self.parse_text_to_nodes(self.facts(op))
+        facts["classes"].append("facts")
+        found.append(facts)
         return found
 
     def image(self, op: type[ops.Op]) -> list[nodes.Node]:
@@ -159,7 +161,7 @@ class OneRule(SphinxDirective):
             parts.append(PROMOTED[op.promote])
         if rows := graphs.rows_of(op.__name__):
             more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
-            parts.append(f"Beside torch in the parity table: {'; '.join(row.name for row in rows[:3])}{more}.")
+            parts.append(f"Beside torch in the parity table: {', '.join(f'`{row.name}`' for row in rows[:3])}{more}.")
         return " ".join(parts)
 
     def name_of(self, op: type[ops.Op], rule: Rule, kind: str, which: Any) -> str:
@@ -169,8 +171,15 @@ class OneRule(SphinxDirective):
         return {"output": graphs.output_name(op), "extra": op.keeps[which] if kind == "extra" else ""}.get(kind, "")
 
 
+def prose(text: str) -> list[nodes.Node]:
+    """A paragraph of a docstring: `x` is code, all else stands for itself."""
+    parts = re.split(r"`([^`]+)`", " ".join(text.split()))
+    return [nodes.literal("", part) if i % 2 else nodes.Text(part) for i, part in enumerate(parts) if part]
+
+
 def listing(names: list[str]) -> str:
-    """a, b and c."""
+    """a, b and c, as code."""
+    names = [f"`{name}`" for name in names]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 

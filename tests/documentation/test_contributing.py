@@ -14,7 +14,7 @@ import pytest
 from .blocks import ROOT, blocks, known
 
 PAGE = ROOT / "CONTRIBUTING.md"
-PLACE = re.compile(r"at the end of `(?P<file>[\w./]+)`|in `(?P<list>\w+)` of `(?P<of>[\w./]+)`")
+PLACE = re.compile(r"at\s+the\s+end\s+of\s+`(?P<file>[\w./]+)`|in\s+`(?P<list>\w+)`\s+of\s+`(?P<of>[\w./]+)`")
 
 
 def steps() -> list[tuple[str, str, str]]:
