@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import math
 import os
 import sys
 import traceback
@@ -42,6 +43,8 @@ class _Parser(argparse.ArgumentParser):
     """argparse, but an error is one line, without the usage above it."""
 
     def error(self, message: str) -> NoReturn:
+        line = " ".join(message.split())
+        message = line if len(line) < 400 else f"{line[:200]} ... {line[-150:]}"
         self.exit(BAD_INPUT, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
@@ -234,8 +237,11 @@ def _sample(options: argparse.Namespace) -> int:
         )
     except NamesError as error:
         raise BadInput(f"--start: {error}") from None
-    for name in names:
-        print(name)
+    try:
+        for name in names:
+            print(name)
+    except ValueError as error:
+        raise BadInput(f"{options.model}: {error}") from None
     sys.stdout.flush()  # here, where a closed pipe is still handled
     return 0
 
@@ -249,6 +255,8 @@ def _eval(options: argparse.Namespace) -> int:
     except ModelError as error:
         raise BadInput(str(error)) from None
     note, losses = evaluate(trained, _names_file(options.names))
+    if not all(math.isfinite(loss) for loss in losses.values()):
+        raise BadInput(f"{options.model}: its loss is no number: its weights are too large; train it again")
     if note:
         print(f"makemore eval: note: {note}", file=sys.stderr)
     for name, loss in losses.items():

@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -155,10 +156,10 @@ def _table(content: dict[str, Any], path: Path, name: str, commands: Mapping[str
     for key, value in content.items():
         if isinstance(value, dict):
             if key not in commands:
-                raise BadInput(f"{path}: [{key}]: makemore has no such command{_like(key, commands)}")
+                raise BadInput(f"{path}: [{_named(key)}]: makemore has no such command{_like(key, commands)}")
             _read(layer if key == name else {}, commands[key], value, path, key)
         elif _plain(key) not in every:
-            raise BadInput(f"{path}: {key}: no command has such an option{_like(key, every)}")
+            raise BadInput(f"{path}: {_named(key)}: no command has such an option{_like(key, every)}")
     for key, value in content.items():
         known = {_key(action) for action in commands[name]._actions}
         if not isinstance(value, dict) and _plain(key) in known:
@@ -173,7 +174,7 @@ def _table(content: dict[str, Any], path: Path, name: str, commands: Mapping[str
 def _read(layer: Layer, parser: argparse.ArgumentParser, table: dict[str, Any], path: Path, name: str) -> None:
     known = {_key(action): action for action in parser._actions if _key(action)}
     for key, value in table.items():
-        where = f"{path}: {name}.{key}" if name else f"{path}: {key}"
+        where = f"{path}: {name}.{_named(key)}" if name else f"{path}: {_named(key)}"
         action = known.get(_plain(key))
         if action is None:
             raise BadInput(f"{where}: makemore {name} has no such option{_like(key, known)}")
@@ -226,6 +227,11 @@ def _flag(text: str, where: str) -> bool:
     if text.lower() not in (*TRUE, *FALSE, ""):
         raise BadInput(f"{where}: {text[:40]!r} is not one of {', '.join((*TRUE, *FALSE))}")
     return text.lower() in TRUE
+
+
+def _named(key: str) -> str:
+    """A key as a message has it: it may be any text."""
+    return key if re.fullmatch(r"[\w-]{1,40}", key) else repr(key[:40])
 
 
 def _plain(key: str) -> str:

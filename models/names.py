@@ -6,8 +6,10 @@ and the splits are the lecture's; the loops are numpy's.
 
 import os
 import random
+import stat
 import unicodedata
 from collections.abc import Iterable, Sequence
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +54,9 @@ def read_names(path: str | os.PathLike[str]) -> list[str]:
 def _lines(path: str | os.PathLike[str]) -> list[bytes]:
     try:
         with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            if not os.isatty(file.fileno()) and stat.S_ISCHR(os.fstat(file.fileno()).st_mode):
+                raise NamesError(f"{path}: a device; give a text file with one name a line")
+            data = at_most(file, MAX_BYTES)
     except FileNotFoundError:
         raise NamesError(f"{path}: no such file; give a text file with one name a line") from None
     except IsADirectoryError:
@@ -66,6 +70,18 @@ def _lines(path: str | os.PathLike[str]) -> list[bytes]:
     # Split before decoding, so that a bad byte is known by its line. splitlines() splits bytes at
     # \n, \r\n and \r alone, as an editor counts lines; on a str it would split at form feeds too.
     return data.removeprefix(b"\xef\xbb\xbf").splitlines()
+
+
+def at_most(file: BinaryIO, most: int) -> bytes:
+    """What is in an open file, and of one that is larger than `most` bytes some more than that.
+
+    Not file.read(most): that takes memory for as many before it has read the first.
+    """
+    size = os.fstat(file.fileno()).st_size
+    data = file.read(min(size, most) + 1)
+    while 0 < len(data) <= most and (more := file.read(2**20)):  # a pipe, which does not know its size
+        data += more
+    return data
 
 
 def _clean(line: bytes) -> str:

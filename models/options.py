@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from collections.abc import Callable
 
 MOST = 10**12  # of any whole number among the options
@@ -48,6 +49,10 @@ def positive(text: str) -> float:
 
 def path(text: str) -> str:
     """The name of a file or folder. An empty one, which an unset variable leaves, would be the working folder."""
-    if not text.strip() or "\0" in text:
+    try:
+        wrong = not text.strip() or b"\0" in os.fsencode(text)
+    except UnicodeEncodeError:
+        wrong = True
+    if wrong:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is not the name of a file or folder")
     return text

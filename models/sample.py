@@ -91,6 +91,8 @@ def _start(start: str, vocab: Vocabulary, max_length: int) -> list[int]:
 def _probabilities(model: MLP, context: tuple[int, ...], temperature: float) -> NDArray[np.float32]:
     """The distribution of the next character, float32 (1, vocab_size)."""
     logits = model.logits(np.array([context]))
+    if not np.isfinite(logits.array).all():  # of weights so large that no training made them
+        raise ValueError("the network's scores are no numbers: its weights are too large; train it again")
     if temperature != 1:
         # From the largest down and in float64, so that no temperature, however small, overflows.
         scores = logits.array.astype(np.float64)

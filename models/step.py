@@ -22,6 +22,7 @@ from models.storage import ModelError, Trained, load_model, model_file
 from models.train import Diverged, Plan, Trainer
 
 MANY = 1_000_000  # draws at a time
+DRAWS = 10**10  # to find the batch that would have come next: a minute or so
 WAITED_FOR = 2_000  # steps
 
 
@@ -89,6 +90,8 @@ def find(out: Path, number: int | None, names_file: str, say: Callable[[str], No
         check_fits(config, plan, rows=sum(len(word) + 1 for word in words))
     except TooLarge as error:
         raise BadInput(str(error)) from None
+    if trained is not None and steps == done and steps * plan.batch > DRAWS:
+        raise BadInput(f"{model_file(out)}: to draw {steps:,} batches of {plan.batch:,} again would take too long")
     X, Y = build_dataset(train_words, vocab, config.context)
     generator = mg.Generator().manual_seed(config.seed)
     model = MLP(config, generator)

@@ -22,7 +22,7 @@ import numpy as np
 
 import minigrad as mg
 from models.mlp import MLP, STATISTICS, Config
-from models.names import NamesError, Vocabulary
+from models.names import NamesError, Vocabulary, at_most
 
 FORMAT, VERSION = "makemore-mlp", 2  # 1 is model.npz
 DESCRIPTION = "makemore"  # where it is among the arrays' names
@@ -94,11 +94,11 @@ def load_model(path: str | os.PathLike[str]) -> Trained:
 def read_bounded(place: Path, most: int = MAX_BYTES) -> bytes:
     """The content of a file that is not too large to be one of this program's. Raises OSError."""
     with open(place, "rb") as file:
-        about = os.fstat(file.fileno())
-        if stat.S_ISCHR(about.st_mode) or stat.S_ISBLK(about.st_mode):
+        mode = os.fstat(file.fileno()).st_mode
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
             raise OSError("a device, not a file")
-        data = file.read(most + 1) if about.st_size <= most else b""
-    if about.st_size > most or len(data) > most:
+        data = at_most(file, most)
+    if len(data) > most:
         raise OSError(f"more than {most:,} bytes; this program writes no such file")
     return data
 

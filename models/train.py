@@ -47,6 +47,13 @@ class Plan:
     chunked: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("steps", "batch"):  # which may come from a file
+            if type(getattr(self, name)) is not int:
+                raise ValueError(f"{name} is {getattr(self, name)!r:.40}, but it must be a whole number")
+        if type(self.lr) not in (int, float, type(None)) or type(self.chunked) is not bool:
+            raise ValueError(
+                f"lr is {self.lr!r:.40} and chunked {self.chunked!r:.40}: they must be a number and a bool"
+            )
         if self.steps < 1:
             raise ValueError(f"steps is {self.steps}, but a run has at least 1")
         if self.batch < 2:
