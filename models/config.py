@@ -47,6 +47,9 @@ def parse(
     given.setdefault("debug", _flag(environment.get(PREFIX + "DEBUG", ""), PREFIX + "DEBUG"))
     given.setdefault("config", environment.get(PREFIX + "CONFIG") or None)
     name, sub = options.command, commands[options.command]
+    for action in sub._actions:  # of --option=-- argparse makes an empty list (bugs.python.org/issue14364)
+        if action.nargs is None and (value := given.get(action.dest)) is not None and (value == [] or value == [[]]):
+            sub.error(f"argument {'/'.join(action.option_strings)}: expected one argument")
     layers = [_environment(name, sub, environment)]
     layers += [_table(content, path, name, commands) for path, content in _files(options.config, environment)]
     for slot in _slots(sub):
