@@ -52,8 +52,8 @@ def optimizer_state(optimizer: Any) -> dict[int, dict[str, Any]]:
     }
 
 
-def find_cause(run: Trainer, good: State) -> Cause:
-    """The first op and parameter where a nan or inf appeared after the state `good` of a run that has one now.
+def find_cause(run: Trainer, good: State, last: int) -> Cause:
+    """The first op and parameter where a nan or inf appeared, from the state `good` to the step `last` of a run.
 
     The run itself is left alone: another one goes from there.
     """
@@ -62,8 +62,10 @@ def find_cause(run: Trainer, good: State) -> Cause:
     again.restore(good)
     before = good
     with np.errstate(all="ignore"):
-        while len(again.losses) < run.plan.steps:
+        while len(again.losses) <= last:
             before = again.state()
+            if before.step == run.plan.steps:
+                break
             Xb, Yb = again.draw()
             loss = again._train(Xb, Yb)
             if not (np.isfinite(loss.array) and again.finite()):

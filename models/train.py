@@ -86,8 +86,9 @@ class Trainer:
     """A run that is under way: the network, its optimizer, the random stream, and the losses so far.
 
     X, int64 (N, context), and Y, int64 (N,), are the training set. generator is the one that the network was drawn
-    from: it goes on to draw the batches, in the lecture's order. All that a run depends on is here and in `plan`. eager:
-    each step op by op, in place of captured once and replayed (minigrad.compile), which changes no bit of the result.
+    from: it goes on to draw the batches, in the lecture's order. All that a run depends on is here and in `plan`.
+    eager: each step op by op, in place of captured once and replayed (minigrad.compile), which changes no bit of the
+    result.
     """
 
     def __init__(
@@ -182,7 +183,7 @@ class Trainer:
     def _diverged(self, what: str, i: int) -> float:
         """Find the step where a nan or inf came in, say so or skip that step."""
         assert self._good is not None
-        cause = find_cause(self, self._good)
+        cause = find_cause(self, self._good, i)
         first = cause.before.step
         many = self.skipped[-SKIPS:]
         if not self.skip_nan or (len(many) == SKIPS and many[0] == first - SKIPS):
@@ -216,11 +217,12 @@ class Trainer:
         started = clock() - self.seconds
         due = remember = clock()
         stopped = False
-        while (i := len(self.losses)) < steps and not stopped:
-            if (now := clock()) >= remember:
-                self.remember()
-                i = len(self.losses)
+        while not stopped:
+            if (now := clock()) >= remember or len(self.losses) == steps:
+                self.remember()  # which may go some steps back
                 remember = clock() + max(REMEMBER, 50 * (clock() - now))
+            if (i := len(self.losses)) == steps:
+                break
             due_metrics = i % every == 0 or i == steps - 1
             before = [p.array.copy() for p in self.model.parameters()] if due_metrics else None
             loss = self.step()

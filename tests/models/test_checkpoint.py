@@ -28,10 +28,10 @@ PLANS = [
 ]  # fmt: skip
 
 
-def trainer(config=None, **plan):
+def trainer(config=None, eager=False, **plan):
     config = config or Config(len(VOCAB), hidden=12)
     g = mg.Generator().manual_seed(config.seed)
-    return Trainer(MLP(config, g), Plan(**{"steps": 60, **plan}), *DATA, g)
+    return Trainer(MLP(config, g), Plan(**{"steps": 60, **plan}), *DATA, g, eager=eager)
 
 
 def after(steps, **plan):
@@ -45,9 +45,9 @@ def file_of(run, path, **more):
     return path
 
 
-def gone_on(found):
+def gone_on(found, eager=False):
     """A new run, as a new process makes it, with what was read put into it."""
-    run = Trainer(MLP(found.config), found.plan, *DATA, mg.Generator())
+    run = Trainer(MLP(found.config), found.plan, *DATA, mg.Generator(), eager=eager)
     found.restore(run)
     return run
 
@@ -64,10 +64,12 @@ def same(a, b):
 
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("at", [1, 29, 31, 59, 60])
-def test_to_the_last_bit_as_a_run_that_was_never_stopped(tmp_path, plan, at):
-    whole, part = trainer(**plan), after(at, **plan)
+@pytest.mark.parametrize(("before", "then"), [(False, False), (True, True), (False, True), (True, False)])
+def test_to_the_last_bit_as_a_run_that_was_never_stopped(tmp_path, plan, at, before, then):
+    """before, then: whether the steps are run op by op (--eager) or replayed, before and after the stop."""
+    whole, part = trainer(eager=then, **plan), after(at, eager=before, **plan)
     whole.run()
-    run = gone_on(read(file_of(part, tmp_path / "x")))
+    run = gone_on(read(file_of(part, tmp_path / "x")), then)
     same(run, part)
     run.run()
     same(run, whole)

@@ -17,6 +17,7 @@ from models.mlp import MLP, PARAMETERS, SEED, Config
 from models.names import Vocabulary, build_dataset, read_names, split_names
 from models.picture import draw_loss
 from models.progress import Lines
+from models.results import filled
 from models.storage import all_or_nothing
 from models.train import Diverged, Plan, Trainer, interrupt_ends_step
 
@@ -139,6 +140,87 @@ def test_a_loss_that_is_no_number_stops_the_run(data):
         ours.run()
     assert 0 < len(ours.losses) < 20
     assert np.isfinite(ours.losses).all()
+
+
+class Poisoned(Trainer):
+    """A run whose loss is nan, by an op, for the batches of some steps; or whose gradients are inf."""
+
+    def _prepare(self):
+        super()._prepare()
+        plain = self.loss
+
+        def loss(Xb, Yb):
+            found = plain(Xb, Yb)
+            i = len(self.losses)
+            if self.wrong.get(i) == "loss":
+                found = found + (self.model.b2 * 0).sum().log() * 0  # log(0) * 0
+            if self.wrong.get(i) == "gradient":
+                found = found + (self.model.bngain * 0).abs().pow(0.5).sum() * 0 + (self.model.b2 * 0).sum().sqrt()
+            return found * 1e37 if self.wrong.get(i) == "large" else found
+
+        self.loss = loss
+
+
+def poisoned(data, wrong, lr=None, **options):
+    g = mg.Generator().manual_seed(SEED)
+    kind = type("Run", (Poisoned,), {"wrong": wrong})  # the class has it: the steps are repeated by another run
+    return kind(MLP(Config(27, hidden=5), g), Plan(steps=40, lr=lr), *data, g, eager=True, **options)
+
+
+@pytest.mark.parametrize(
+    ("kind", "op", "parameter", "step"),
+    [("loss", "log", "b2", 7), ("gradient", "backward of sqrt", "", 8)],
+)
+def test_the_first_op_and_parameter_are_named(data, kind, op, parameter, step):
+    """An inf in a gradient is there one step before the loss knows of it."""
+    run = poisoned(data, {7: kind})
+    with np.errstate(all="ignore"), pytest.raises(Diverged) as error:
+        run.run()
+    cause = error.value.cause
+    assert (error.value.step, cause.step, cause.op) == (step, 7, op), str(error.value)
+    assert f"at step {step}: " in str(error.value) and f"{op} made the first " in str(error.value)
+    assert "`found = found + " in str(error.value) and parameter in str(error.value)
+    assert isinstance(error.value.__cause__, mg.AnomalyError) and "\n" not in str(error.value)
+
+
+def test_an_update_that_is_too_large_is_named(data):
+    """Loss and gradients are numbers, and what the learning rate makes of them is none."""
+    run = poisoned(data, {0: "large"}, lr=300.0)
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(Diverged, match=r"the update of \w+ made the first inf, with") as error,
+    ):
+        run.run()
+    assert error.value.cause.op == "the update" and error.value.cause.step == 0 and error.value.step == 1
+
+
+@pytest.mark.parametrize("kind", ["loss", "gradient"])
+@pytest.mark.parametrize("wrong", [[7], [0], [39], [7, 8, 9], [3, 20]])
+def test_a_skipped_step_draws_its_batch_and_changes_nothing(data, kind, wrong):
+    run = poisoned(data, dict.fromkeys(wrong, kind), skip_nan=True)
+    with np.errstate(all="ignore"):
+        assert run.run()
+    assert run.skipped == wrong and len(run.losses) == 40
+    assert [i for i, loss in enumerate(run.losses) if math.isnan(loss)] == wrong
+    plain = poisoned(data, {})
+    for i in range(40):
+        if i in wrong:
+            plain.draw()
+            plain.losses.append(math.nan)
+        else:
+            plain.step()
+    assert all(np.array_equal(x, plain.model.state_dict()[name]) for name, x in run.model.state_dict().items())
+    assert np.array_equal(run.generator.get_state(), plain.generator.get_state())
+    assert [m["step"] for m in run.metrics] == [i for i in range(40) if i not in wrong]
+    assert np.isfinite(filled(run.losses)).all()
+
+
+def test_too_many_skipped_steps_stop_the_run(data):
+    run = trainer(data, Config(27, hidden=5), steps=1000, lr=1e30)
+    run.skip_nan = True
+    with np.errstate(all="ignore"), pytest.raises(Diverged):
+        run.run()
+    assert len(run.skipped) == 100
 
 
 def test_stop_after_a_step_and_go_on(data):
