@@ -183,7 +183,7 @@ def flat_positions(shape, index):
     if not all(isinstance(i, np.ndarray) and i.dtype.kind != "b" for i in index):
         return np.arange(math.prod(shape)).reshape(shape)[index]
     rest = math.prod(shape[len(index) :])
-    if type(index[0]) is np.ndarray and len(index) == 1 and shape[0] <= index[0].size:
+    if len(index) == 1 and type(index[0]) is np.ndarray and shape[0] <= index[0].size:
         # Many picks of few rows: of a table of where each row's elements stand, which is faster to take than to add up.
         places = np.arange(shape[0] * rest).reshape(shape[0], rest).take(index[0], axis=0)
         return places.reshape(index[0].shape + shape[1:])
