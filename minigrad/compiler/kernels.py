@@ -28,7 +28,7 @@ def _from_bits(typing_context: Any, bits: Any) -> Any:
     return numba.float32(numba.int32), generate
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(error_model="numpy", fastmath=False)
 def exp32(x):
     x = min(max(x, f4(-104.0)), f4(89.0)) if x == x else x
     z = x * f4(1.44269504088896341)
@@ -50,7 +50,7 @@ def exp32(x):
     return p * low * high
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(error_model="numpy", fastmath=False)
 def tanh32(x):
     # e / (e + 2) with e = exp(2|x|) - 1, whose parts stay exact near 0: one way for every x, so that it is vector code.
     a = abs(x)
@@ -72,21 +72,21 @@ def tanh32(x):
     return t * (f4(1.0) if x >= f4(0.0) else f4(-1.0))
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(error_model="numpy", fastmath=False)
 def log32(x):
     return f4(math.log(x)) if x > f4(0.0) else (f4(-math.inf) if x == f4(0.0) else f4(math.nan))
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(error_model="numpy", fastmath=False)
 def log64(x):
     return math.log(x) if x > 0.0 else (-math.inf if x == 0.0 else math.nan)
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(error_model="numpy", fastmath=False)
 def maximum(x, y):
     return x if x >= y or x != x else y
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(error_model="numpy", fastmath=False)
 def minimum(x, y):
     return x if x <= y or x != x else y

@@ -75,7 +75,7 @@ def test_a_step_is_the_runs_own_with_its_parameters_and_its_batch(run, number):
     for name in PARAMETERS:
         np.testing.assert_array_equal(getattr(step.model, name).array, getattr(ours.model, name).array, name)
     drawn = []
-    ours._train = lambda Xb, Yb: drawn.append((Xb, Yb)) or mg.tensor(1.0)
+    ours._update = lambda Xb, Yb: drawn.append((Xb, Yb)) or mg.tensor(1.0)
     ours.step()
     np.testing.assert_array_equal(step.Xb, drawn[0][0])
     np.testing.assert_array_equal(step.Yb, drawn[0][1])

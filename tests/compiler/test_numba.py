@@ -1,0 +1,187 @@
+"""backend="numba": the same steps in compiled loops, beside the eager ones, with the error they make."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import nn
+from models.mlp import MLP, Config
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _cache(tmp_path_factory: pytest.TempPathFactory):
+    before = os.environ.get("MINIGRAD_CACHE_DIR")
+    os.environ["MINIGRAD_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["MINIGRAD_CACHE_DIR"]
+    else:
+        os.environ["MINIGRAD_CACHE_DIR"] = before
+
+
+def batches(n: int):
+    rng = np.random.default_rng(0)
+    for _ in range(n):
+        yield rng.integers(0, 27, (32, 3)), rng.integers(0, 27, 32)
+
+
+def step_of(model, optimizer, loss_of):
+    def step(Xb, Yb):
+        loss = loss_of(model, Xb, Yb)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+LOSSES = {"fused": lambda m, X, Y: m.forward_fused(X, Y), "chunked": lambda m, X, Y: m.forward_chunked(X, Y)[0]}
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize("optimizer", [mg.optim.SGD, mg.optim.AdamW])
+def test_the_lectures_step_is_within_rounding_of_the_eager_one(kind: str, optimizer) -> None:
+    models = [MLP(Config(27)) for _ in range(2)]
+    steps = [step_of(m, optimizer(m.parameters(), lr=0.01), LOSSES[kind]) for m in models]
+    compiled = mg.compile(steps[1], backend="numba", fullgraph=True)
+    for Xb, Yb in batches(60):
+        eager, ours = steps[0](Xb, Yb).item(), compiled(Xb, Yb).item()
+        assert abs(eager - ours) < 2e-5 * eager
+    assert mg.compile.explain(compiled).replays == 58
+    ours, theirs = [m.named_parameters() for m in models]
+    for name, p in ours.items():
+        if name == "b1":  # its gradient is 0 but for rounding (batch norm takes the mean off), which Adam blows up
+            continue
+        np.testing.assert_allclose(theirs[name].detach().numpy(), p.detach().numpy(), rtol=1e-3, atol=2e-5)
+        np.testing.assert_allclose(theirs[name].grad.numpy(), p.grad.numpy(), rtol=2e-3, atol=2e-6)
+
+
+def test_one_step_from_the_same_start_differs_by_rounding_alone() -> None:
+    """From the very same parameters: each gradient to some ulp of its largest element."""
+    models = [MLP(Config(27)) for _ in range(2)]
+    steps = [step_of(m, mg.optim.SGD(m.parameters(), lr=0.0), LOSSES["fused"]) for m in models]
+    compiled = mg.compile(steps[1], backend="numba", fullgraph=True)
+    for Xb, Yb in batches(5):
+        eager, ours = steps[0](Xb, Yb), compiled(Xb, Yb)
+        assert abs(eager.item() - ours.item()) <= 4 * np.spacing(np.float32(eager.item()))
+        for p, q in zip(*[m.parameters() for m in models], strict=True):
+            scale = max(np.abs(p.grad.numpy()).max(), np.float32(0.01))  # b1's is rounding alone: its truth is 0
+            assert np.abs(p.grad.numpy() - q.grad.numpy()).max() <= 16 * np.spacing(scale)
+
+
+def network() -> nn.Module:
+    mg.manual_seed(3)
+    return nn.Sequential(
+        nn.Embedding(27, 8), nn.Flatten(), nn.Linear(24, 16), nn.BatchNorm1d(16), nn.Tanh(), nn.Linear(16, 16),
+        nn.LayerNorm(16), nn.ReLU(), nn.Linear(16, 16), nn.Sigmoid(), nn.Linear(16, 16), nn.GELU(), nn.Linear(16, 27),
+    )  # fmt: skip
+
+
+def class_loss(model, Xb, Yb):
+    return nn.functional.cross_entropy(model(mg.tensor(Xb)), mg.tensor(Yb))
+
+
+def test_layers_and_float64_and_statistics() -> None:
+    for dtype in (mg.float32, mg.float64):
+        models = [network().to(dtype) for _ in range(2)]
+        steps = [step_of(m, mg.optim.SGD(m.parameters(), lr=0.05, momentum=0.9), class_loss) for m in models]
+        compiled = mg.compile(lambda X, Y, step=steps[1]: step(X, Y), backend="numba")
+        for Xb, Yb in batches(12):
+            assert steps[0](Xb, Yb).item() == pytest.approx(compiled(Xb, Yb).item(), rel=1e-5)
+        states = [m.state_dict() for m in models]
+        for name, value in states[0].items():
+            np.testing.assert_allclose(states[1][name].numpy(), value.numpy(), rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("name", ["exp", "tanh"])
+def test_the_kernels_are_within_two_and_a_half_ulp(name: str) -> None:
+    from minigrad.compiler import kernels
+
+    x = np.concatenate([
+        np.linspace(-110, 110, 50_001), np.linspace(-1, 1, 20_001), np.geomspace(1e-30, 1, 5000),
+        -np.geomspace(1e-30, 1, 5000), [0.0, -0.0, np.inf, -np.inf, np.nan, 88.7, -87.3, -103.9],
+    ]).astype(np.float32)  # fmt: skip
+    function = getattr(kernels, f"{name}32")
+    ours = np.array([function(v) for v in x])
+    with np.errstate(all="ignore"):
+        truth = getattr(np, name)(x.astype(np.float64))
+        off = np.abs(ours - truth)
+    finite = np.isfinite(truth) & (np.abs(truth) < 0.999 * float(np.finfo(np.float32).max))
+    normal = np.abs(truth) > np.finfo(np.float32).tiny
+    error = off[finite & normal] / np.spacing(np.abs(truth[finite & normal]).astype(np.float32))
+    assert error.max() < 2.5
+    np.testing.assert_allclose(ours[finite & ~normal], truth[finite & ~normal], atol=3e-45)
+    rest = ~np.isfinite(truth) | (np.abs(truth) > 1.001 * float(np.finfo(np.float32).max))
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(ours[rest], truth[rest].astype(np.float32))
+
+
+def test_an_index_out_of_range_is_refused_as_eagerly_and_changes_nothing() -> None:
+    model = MLP(Config(27))
+    step = mg.compile(step_of(model, mg.optim.SGD(model.parameters(), lr=0.1), LOSSES["fused"]), backend="numba")
+    for Xb, Yb in batches(3):
+        step(Xb, Yb)
+    before = [p.detach().numpy().copy() for p in model.parameters()]
+    Xb[3, 1] = 27
+    with pytest.raises(IndexError, match="27"):
+        step(Xb, Yb)
+    for p, old in zip(model.parameters(), before, strict=True):
+        np.testing.assert_array_equal(p.detach().numpy(), old)
+
+
+PROGRAM = """
+import numpy as np, minigrad as mg
+from models.mlp import MLP, Config
+model = MLP(Config(27, hidden=20))
+optimizer = mg.optim.SGD(model.parameters(), lr=0.1)
+@mg.compile(backend="numba")
+def step(X, Y):
+    loss = model.forward_fused(X, Y)
+    optimizer.zero_grad(); loss.backward(); optimizer.step()
+    return loss
+rng = np.random.default_rng(0)
+for _ in range(4):
+    loss = step(rng.integers(0, 27, (32, 3)), rng.integers(0, 27, 32))
+import sys
+modules = [m for name, m in sys.modules.items() if name.startswith("minigrad_step_")]
+stats = [f.stats for m in modules for name, f in vars(m).items() if name.startswith("segment")]
+hits = sum(sum(s.cache_hits.values()) for s in stats)
+misses = sum(sum(s.cache_misses.values()) for s in stats)
+print(loss.item(), hits, misses)
+"""
+
+
+def test_compiled_code_is_kept_on_disk_for_the_next_process(tmp_path: Path) -> None:
+    environment = {**os.environ, "MINIGRAD_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
+    runs = [
+        subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True)
+        for _ in range(2)
+    ]
+    (first, _, missed), (second, hits, again) = (run.stdout.split() for run in runs)
+    assert first == second and int(missed) > 3
+    assert int(hits) == int(missed) and again == "0"
+
+
+def test_numba_is_loaded_only_when_it_is_asked_for() -> None:
+    code = "import minigrad as mg, sys; mg.compile(lambda x: x)(mg.ones(3)); print('numba' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert out.stdout.strip() == "False"
+
+
+def test_without_numba_the_backend_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minigrad.compiler.find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match=r"minigrad\[jit\]"):
+        mg.compile(lambda x: x, backend="numba")
+    with pytest.raises(ValueError, match="cuda"):
+        mg.compile(lambda x: x, backend="cuda")
