@@ -10,6 +10,7 @@ from typing import Any
 
 from models.errors import BadInput, Failed
 from models.names import Vocabulary, read_names
+from models.options import path
 
 FORMATS = """
 
@@ -26,16 +27,16 @@ It becomes a model that sample, eval and serve take."""
 def register(command: Callable[..., Any]) -> None:
     """Add both commands."""
     add = command("export", export, "Write a trained network for other programs.", FORMATS).add_argument
-    add("--model", default="out", metavar="FILE", help="a model file or its folder (out)")
+    add("--model", type=path, default="out", metavar="FILE", help="a model file or its folder (out)")
     add("--onnx", action="store_true", help="model.onnx")
     add("--safetensors", action="store_true", help="arrays.safetensors")
     add("--torch", action="store_true", help="with --safetensors: torch.safetensors, by the names of torch's layers")
-    add("--out", metavar="DIR", help="where the files go (the model's folder)")
+    add("--out", type=path, metavar="DIR", help="where the files go (the model's folder)")
 
     add = command("import", import_, "Take over a network from a safetensors file.", FILES).add_argument
-    add("file", metavar="FILE", help="the safetensors file")
-    add("--names", metavar="FILE", help="the list it was trained on, if the file does not say its letters")
-    add("--out", default="out", metavar="DIR", help="where model.safetensors goes (out)")
+    add("file", type=path, metavar="FILE", help="the safetensors file")
+    add("--names", type=path, metavar="FILE", help="the list it was trained on, if the file does not say its letters")
+    add("--out", type=path, default="out", metavar="DIR", help="where model.safetensors goes (out)")
     add("--force", action="store_true", help="also over a model that is there")
 
 

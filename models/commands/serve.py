@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from models.errors import BadInput
-from models.options import whole
+from models.options import path, whole
 
 ABOUT = """
 
@@ -28,7 +28,7 @@ SECONDS_TO_STOP, BACKLOG = 10, 2048
 def register(command: Callable[..., Any]) -> None:
     """Add the command."""
     add = command("serve", run, "Serve a trained network over HTTP.", ABOUT).add_argument
-    add("--model", default="out", metavar="FILE", help="a model file or its folder (out)")
+    add("--model", type=path, default="out", metavar="FILE", help="a model file or its folder (out)")
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen (127.0.0.1)")
     add("--port", type=whole(0, 65535), default=8000, metavar="N", help="0 takes a free one (8000)")
     add("--concurrency", type=whole(1, 10_000), default=64, metavar="N", help="requests at a time (64)")

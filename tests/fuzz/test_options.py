@@ -39,6 +39,7 @@ WRONG = {
     + ["0", "-0.0", "-1", "1e999", "1e-400", "-1e-5"],
     "seed": [*TEXTS, str(2**64), str(-(2**63) - 1), str(10**30)],
     "choice": [*TEXTS, "adam", "SGD", "sgd ", "0"],
+    "port": [*TEXTS, "-1", "65536", str(10**12)],
     "path": ["", " ", "\x00", "a\x00b"],
 }
 OPTIONS = {
@@ -51,6 +52,8 @@ OPTIONS = {
     "eval": {"model": "path", "names": "path"},
     "check": {"seed": "seed", "dtype": "choice", "names": "path"},
     "graph": {"names": "path", "out": "path"},
+    "export": {"model": "path", "out": "path"},
+    "serve": {"model": "path", "port": "port", "concurrency": "whole"},
     "plot": {"names": "path", "out": "path"},
 }  # fmt: skip
 

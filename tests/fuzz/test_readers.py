@@ -20,7 +20,7 @@ import safetensors.numpy
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import minigrad as mg
-from models import checkpoint, config, npz
+from models import checkpoint, config, exchange, npz
 from models.cli import _parser
 from models.errors import BadInput
 from models.metrics import read_metrics
@@ -93,6 +93,10 @@ def _toml(path: Path) -> Any:
     return config.parse(_parser(), ["train", "--config", str(path)], {})
 
 
+def _exchange(path: Path) -> Any:
+    return exchange.read(path, Vocabulary(WORDS))
+
+
 def _metrics_right(lines: Any) -> None:
     assert [line["step"] for line in lines] == sorted({line["step"] for line in lines})
 
@@ -135,12 +139,13 @@ def readers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Reader]:
         "load": Reader(file["held"], _load, ValueError, _arrays_right),
         "load mmap": Reader(file["held"], lambda path: mg.load(path, mmap=True), ValueError, _arrays_right),
         "safetensors": Reader(file["theirs"], mg.load, ValueError, _arrays_right),
+        "import": Reader(exchange.safetensors(trained, True), _exchange, ModelError, _model_right),
         "metrics": Reader(metrics.encode(), read_metrics, BadInput, _metrics_right),
         "toml": Reader(TOML.encode(), _toml, BadInput),
     }
 
 
-KINDS = ("names", "model", "old model", "checkpoint", "load", "load mmap", "safetensors", "metrics", "toml")
+KINDS = ("names", "model", "old model", "checkpoint", "load", "load mmap", "safetensors", "import", "metrics", "toml")
 CHECKED = ("model", "checkpoint", "load")  # a checksum says that they are as they were written
 
 
