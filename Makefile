@@ -23,7 +23,7 @@ help:
 	@echo "make fuzz    1,000 damaged files for each reader of files, and options that make no sense (some minutes)"
 	@echo "make bench   beside torch, numpy by hand, JAX and others, on one thread and on two (some 20 minutes; QUICK=1: 2);"
 	@echo "             installs those into .venv-bench; results go to out/bench/"
-	@echo "make bench-scale    how time and memory grow with sizes, into out/bench/ (some minutes)"
+	@echo "make bench-scale    only how time and memory grow with sizes, table and curves into out/bench-scale/"
 	@echo "make bench-readme   the newest results into docs/performance/, and what README.md and docs/ say of speed"
 	@echo "make graph   the graph of the last step of out/ (or of the first, before any training) as SVG and page, into out/"
 	@echo "make plots   losses, activations, gradients and updates of the run in out/, into out/plots/"
@@ -121,7 +121,7 @@ bench: .venv-bench/.made
 	@.venv-bench/bin/python -m benchmarks $(if $(QUICK),--quick)
 
 bench-scale: .venv-bench/.made
-	@.venv-bench/bin/python -m benchmarks.scale $(if $(QUICK),--quick)
+	@.venv-bench/bin/python -m benchmarks --only scale --only chain --out out/bench-scale $(if $(QUICK),--quick)
 
 bench-readme: .venv/.train
 	@.venv/bin/python -m benchmarks.write

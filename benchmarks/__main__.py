@@ -29,11 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "bench.json"
     path.write_text(json.dumps(results, indent=1) + "\n")
-    from benchmarks import plot, table
+    from benchmarks import plot, scale, table
 
     table.show(results, {name: import_module(f"benchmarks.subjects.{name}").TITLE for name in SUBJECTS})
     if any(row["subject"] == "step" for row in results["rows"]):
         plot.step(results, options.out / "step.svg")
+    if any(row["subject"] == "scale" for row in results["rows"]):
+        scale.draw(results, options.out / "scale.svg")
     print(f"{results['minutes']} minutes; written to {path}")
     return 0
 

@@ -217,7 +217,7 @@ def tables(results: dict[str, Any]) -> str:
     r = Results(results)
     order = {peer: i for i, peer in enumerate(["numpy", *STEPS])}
     lines: list[str] = []
-    titles = {
+    titles = {  # the step and the curves have tables of their own
         "scalar": "A scalar graph of 10,000 nodes", "chain": "A chain, each node on the one before",
         "large": "Large sizes", "second": "A gradient of a gradient", "imports": "Import, over numpy's own",
         "sampling": "Sampling", "evaluation": "Evaluation", "overhead": "An op over the bare numpy call",

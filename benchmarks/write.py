@@ -24,48 +24,43 @@ def between(text: str, name: str, content: str) -> str:
     return f"{head}{begin}\n{content}\n{end}{rest.split(end)[1]}"
 
 
-def texts(results: dict[str, Any], scale: dict[str, Any] | None) -> dict[Path, str]:
+def texts(results: dict[str, Any]) -> dict[Path, str]:
     """What each file that has a written part is to say."""
+    from benchmarks import scale  # needs matplotlib
+
     found = {ROOT / "README.md": between((ROOT / "README.md").read_text(), "speed", report.readme(results))}
     page = ROOT / "docs/performance.md"
     text = between(page.read_text(), "goals", "\n".join(report.goals_table(report.Results(results))))
     text = between(text, "step", "\n".join(report.step_table(report.Results(results))))
     text = between(text, "tables", report.tables(results))
-    if scale is not None:
-        from benchmarks import scale as scales
-
-        text = between(text, "scale", scales.markdown(scale))
-    found[page] = text
+    text = between(text, "scale", scale.grown(results))
+    found[page] = between(text, "threads", scale.threads(results))
     return found
 
 
-def stored(name: str) -> dict[str, Any] | None:
-    """docs/performance/name.json, where it is there."""
-    path = KEPT / f"{name}.json"
+def stored() -> dict[str, Any] | None:
+    """The run that the texts are made from, where there is one."""
+    path = KEPT / "bench.json"
     return json.loads(path.read_text()) if path.is_file() else None
 
 
 def main() -> int:
     new = ROOT / "out/bench/bench.json"
-    for path in (new, ROOT / "out/bench/scale.json"):
-        if path.is_file():
-            KEPT.mkdir(parents=True, exist_ok=True)
-            if path == new and json.loads(path.read_text())["quick"]:
-                print(f"error: {path} is of a quick run; run make bench first", file=sys.stderr)
-                return 1
-            shutil.copy(path, KEPT / path.name)
-    results, scale = stored("bench"), stored("scale")
+    if new.is_file():
+        if json.loads(new.read_text())["quick"]:
+            print(f"error: {new} is of a quick run; run make bench first", file=sys.stderr)
+            return 1
+        KEPT.mkdir(parents=True, exist_ok=True)
+        shutil.copy(new, KEPT / new.name)
+    results = stored()
     if results is None:
         print("error: there is no run yet; run make bench first", file=sys.stderr)
         return 1
-    from benchmarks import plot
+    from benchmarks import plot, scale
 
     plot.step(results, KEPT / "step.svg")
-    if scale is not None:
-        from benchmarks import scale as scales
-
-        scales.draw(scale, KEPT / "scale.svg")
-    for path, text in texts(results, scale).items():
+    scale.draw(results, KEPT / "scale.svg")
+    for path, text in texts(results).items():
         path.write_text(text)
         print(f"written: {path.relative_to(ROOT)}")
     return 0

@@ -41,19 +41,19 @@ def run(job: Job) -> None:
         problem = Problem(**CASES[case], threads=job.threads)
         job.rows += steps(job, problem, PEERS, job.seconds(15, 3), 3, case=case)
     else:
-        found = job.attempt(name, lambda: _memory(name, case, job.threads))
+        found = job.attempt(name, lambda: memory(name, CASES[case], job.threads))
         if found is not None:
             job.rows.append({"case": case, "peer": name, "measure": "memory", "unit": "MB", **spread([found / 1e6])})
 
 
-def _memory(name: str, case: str, threads: int) -> float:
+def memory(name: str, sizes: dict[str, int], threads: int) -> float:
     """Bytes: the parameters, what the contender makes ready, and three steps, above the process with the data."""
     make = find(STEPS, name)
     warm = make(Problem(threads=threads))  # whatever is loaded or made once for all sizes
     for _ in range(3):
         warm()
     del warm
-    problem = Problem(**CASES[case], threads=threads)
+    problem = Problem(**sizes, threads=threads)
     with peak() as found:
         step = make(problem)
         for _ in range(STEPS_HELD):
