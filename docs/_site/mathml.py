@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import Any
 
@@ -10,14 +11,19 @@ from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.util.logging import getLogger
 
+# docutils sets the index of an x with a hat under the x, as if it were that of a sum.
+HAT = "(<mo stretchy=.false.>\N{MODIFIER LETTER CIRCUMFLEX ACCENT}</mo>)"
+HAT_AND_INDEX = re.compile(rf"<munderover>\s*(<mi>[^<]*</mi>)\s*(<m(?:i|n|row)>.*?)\s*{HAT}\s*</munderover>", re.DOTALL)
+
 
 def converted(node: nodes.Element, as_block: bool) -> str:
     """MathML. What cannot be converted is said with its place, and is an error where warnings are."""
     try:
-        return tex2mathml(node.astext().replace("'", r"^\prime "), as_block=as_block)
+        text = tex2mathml(node.astext().replace("'", r"^\prime "), as_block=as_block)
     except MathError as error:
         getLogger(__name__).warning("%s in %s", error, node.astext(), location=node)
         return escape(node.astext())
+    return HAT_AND_INDEX.sub(r"<msub><mover accent='true'>\1\3</mover>\2</msub>", text)
 
 
 def inline(self: Any, node: nodes.math) -> None:
