@@ -30,6 +30,8 @@ def _operator(op: type[ops.Op], reflected: bool = False) -> Callable[[Tensor, An
     def backward(self: Tensor, other: Any) -> Any:
         if type(other) not in _FAST and (other := operand(other)) is NotImplemented:
             return NotImplemented
+        if type(other) is float or type(other) is int:
+            return apply_binary(op, other, self)
         return apply(op, other, self)
 
     return backward if reflected else forward

@@ -116,14 +116,19 @@ def apply_unary(op: type[ops.Op], a: Tensor, settings: dict[str, Any] = NONE) ->
 
 
 def apply_binary(op: type[ops.Op], a: Tensor, b: Any) -> Any:
-    """apply for a Tensor and another or a Python number, done by hand as in apply_unary."""
-    x = a.array
-    dtype = x.dtype
+    """apply for two Tensors, or one and a Python number, done by hand as in apply_unary."""
+    needs = 0
+    if type(a) is float or type(a) is int:
+        x, dtype = a, b.array.dtype
+    else:
+        x = a.array
+        dtype = x.dtype
+        if a._view is not None:
+            a._view.refresh(a)
+        if a._requires_grad:
+            needs = 1
     if (dtype is not float32 and dtype is not float64) or Engine.observe is not None:
         return run(op, (a, b), {})[0]
-    if a._view is not None:
-        a._view.refresh(a)
-    needs = 1 if a._requires_grad else 0
     if type(b) is float or type(b) is int:
         y = b
     elif isinstance(b, Tensor) and (y := b.array).dtype is dtype:
@@ -148,7 +153,7 @@ def apply_binary(op: type[ops.Op], a: Tensor, b: Any) -> Any:
         elif needs == 1:
             node.inputs = (a._node or a, b if y is b else Constant(b))
         else:
-            node.inputs = (Constant(a), b._node or b)
+            node.inputs = (a if x is a else Constant(a), b._node or b)
         node.watched = _watched(plan, a, b, result) if plan.watches else ()
         node.saved = () if plan.save is None else plan.save(out, (x, y), NONE, None)
         node.settings = NONE

@@ -11,7 +11,7 @@ import warnings
 from typing import Any
 
 from .. import dtypes, ops
-from ..record import apply, run
+from ..record import apply, apply_unary, run
 from ..tensor import Tensor, wrap
 from . import results
 from .elementwise import as_tensor
@@ -60,12 +60,8 @@ def sum(
     x = as_tensor(input, "sum")
     if dtype is not None:
         x = x.to(dtype)
-    return apply(
-        ops.Sum,
-        x,
-        dim=dims(axis if dim is None else dim, x.array.ndim),
-        keepdim=keepdims or (keepdim and flag(keepdim)),
-    )
+    found = dims(axis if dim is None else dim, x.array.ndim)
+    return apply_unary(ops.Sum, x, {"dim": found, "keepdim": keepdims or (keepdim and flag(keepdim))})
 
 
 def mean(
@@ -76,12 +72,8 @@ def mean(
     if dtype is not None:
         x = x.to(dtype)
     _need_float(x, "mean")
-    return apply(
-        ops.Mean,
-        x,
-        dim=dims(axis if dim is None else dim, x.array.ndim),
-        keepdim=keepdims or (keepdim and flag(keepdim)),
-    )
+    found = dims(axis if dim is None else dim, x.array.ndim)
+    return apply_unary(ops.Mean, x, {"dim": found, "keepdim": keepdims or (keepdim and flag(keepdim))})
 
 
 def _need_float(x: Tensor, name: str) -> None:

@@ -124,7 +124,7 @@ class PowScalar(Op):
     def dx(dy, x, n):
         if n == 0:
             return np.zeros_like(dy)
-        return (n * PowScalar.apply(x, n=n - 1)) * dy
+        return n * (x if n == 2 else PowScalar.apply(x, n=n - 1)) * dy
 
 
 class Remainder(Op):

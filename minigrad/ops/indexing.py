@@ -189,7 +189,8 @@ def flat_positions(shape, index):
         return places.reshape(index[0].shape + shape[1:])
     positions, step = 0, rest
     for i, n in zip(reversed(index), reversed(shape[: len(index)]), strict=True):
-        positions = positions + np.where(i < 0, i + n, i) * step
+        along = i % n * step if step > 1 else i % n  # negative ones count from the end
+        positions = along if type(positions) is int else positions + along
         step *= n
     if len(index) < len(shape):
         tail = shape[len(index) :]

@@ -8,15 +8,16 @@ import math
 import numpy as np
 
 from .elementwise import Cast, Exp, Sign
+from .indexing import Place, grid
 from .op import Op
 from .shape import spread
 from .total import through_float64, total
 
 
 def kept(y, x_shape, dim):
-    """y as if it had been reduced with keepdim: broadcastable against x."""
-    if dim is None:
-        return y.reshape((1,) * len(x_shape))
+    """y as if it had been reduced with keepdim, or one number: broadcastable against x."""
+    if dim is None or len(y.shape) == len(x_shape):
+        return y
     dims = dim if isinstance(dim, tuple) else (dim,)
     return y.reshape(tuple([1 if i in dims else n for i, n in enumerate(x_shape)]))
 
@@ -124,16 +125,15 @@ def pick(x, indices, dim, keepdim):
     """The values at these indices along dim, and the indices."""
     if x.ndim == 0:
         return x.copy(), indices
-    values = np.take_along_axis(x, indices, dim)
+    values = x[grid(indices, dim)]
     return (values, indices) if keepdim else (values.squeeze(dim), indices.squeeze(dim))
 
 
 def put_back(dm, indices, x_shape, dim):
-    """dm where the index along dim is the one picked, 0 elsewhere."""
+    """Zeros with dm where the index along dim is the one picked."""
     if not x_shape:
         return dm
-    along = np.arange(x_shape[dim]).reshape([-1 if i == dim else 1 for i in range(len(x_shape))])
-    return np.where(along == kept(indices, x_shape, dim), kept(dm, x_shape, dim), 0.0)
+    return Place.apply(kept(dm, x_shape, dim), index=grid(kept(indices, x_shape, dim), dim), shape=x_shape)
 
 
 class Amax(Op):
