@@ -6,5 +6,7 @@ writes an ONNX model of whatever the function does with its inputs: see export/m
 Imports minigrad alone of this project; models and the command are built on it.
 """
 
-from .errors import ExportError as ExportError
-from .model import OPSET as OPSET, onnx as onnx
+from .errors import ExportError
+from .model import OPSET, onnx
+
+__all__ = ["onnx", "ExportError", "OPSET"]

@@ -61,7 +61,7 @@ INSTEAD = {
     "sparse": "dense Tensors",
     "distributed": "one process",
     "multiprocessing": "one process",
-    "onnx": "state_dict(), and minigrad.save",
+    "onnx": "the package export, export.onnx(function, inputs, file)",
     "hub": "load_state_dict(minigrad.load(path))",
     "vmap": "a batch dimension and broadcasting",
     "func": "minigrad.grad, with create_graph=True for higher derivatives",
