@@ -32,8 +32,9 @@ def step(results: dict[str, Any], path: Path) -> None:
         spread = [[row["median"] - row["q1"] for row in here], [row["q3"] - row["median"] for row in here]]
         colours = [OURS if name.startswith("minigrad") else OTHERS for name in names]
         ax.barh(names, middle, xerr=spread, color=colours, error_kw={"lw": 0.8, "ecolor": "#333"})
-        for y, value in enumerate(middle):
-            ax.annotate(f"{value:,.0f}", (value, y), (6, 0), textcoords="offset points", va="center", fontsize=8)
+        for y, row in enumerate(here):
+            text = f"{row['median']:,.0f}"
+            ax.annotate(text, (row["q3"], y), (6, 0), textcoords="offset points", va="center", fontsize=8)
         if limit is not None:
             ax.axvline(limit, color="black", lw=1, ls="--")
             ax.annotate(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from matplotlib.ticker import NullFormatter
+
 from benchmarks.peers import STEPS
 from benchmarks.plot import plt, save
 from benchmarks.report import Results, shown, table
@@ -50,6 +52,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
                 dashed = "--" if peer == "matrix products alone" else "-"
                 panel.plot(xs, ys, dashed, marker="o", ms=3.5, lw=1.4, color=COLOURS[peer], label=peer)
             panel.set(xscale="log", yscale="log", xlabel=NAMES[axis])
+            panel.xaxis.set_minor_formatter(NullFormatter())
             panel.grid(alpha=0.25)
             panel.spines[["top", "right"]].set_visible(False)
             if column == 0:

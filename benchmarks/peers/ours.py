@@ -38,7 +38,7 @@ def _stepper(problem: Problem, chunked: bool, capture: Callable[[Any], Any] = la
         if captured is train:
             return ""
         found = mg.compile.explain(captured)
-        return "" if found.replays else f"it was not captured: {'; '.join(found.reasons) or found}"
+        return "" if found.replays else f"it was not captured: {'; '.join(found.reasons) or 'it was not replayed'}"
 
     return Stepper(lambda: generator.randint(0, rows, (n,)), lambda ix: captured(X[ix], Y[ix]).item(), wrong=wrong)
 

@@ -32,7 +32,7 @@ def run(job: Job) -> None:
     ((axis, n),) = sizes.items()
     case = f"{axis} {n:,}"
     if name is None:
-        rows = steps(job, Problem(**sizes, threads=job.threads), PEERS, job.seconds(1.5, 0.5), 2, case=case)
+        rows = steps(job, Problem(**sizes, threads=job.threads), PEERS, job.seconds(1.5, 0.5), 3, case=case)
         job.rows += [{**row, "axis": axis, "size": n} for row in rows]
         return
     found = job.attempt(name, lambda: memory(name, sizes, job.threads))
