@@ -197,6 +197,7 @@ class _Segment:
         self.outside = any(memory.kind == "external" for call in calls for memory in call.writes)
         self.lines = calls[0].line
         self.checked = False
+        self.calls: list[Call] = []  # of the loop that is being written
 
     # ------------------------------------------------------------------------------ names
 
@@ -271,6 +272,7 @@ class _Segment:
         after: list[list[str]] = [[] for _ in range(depth + 1)]
         inner: list[str] = []
         self.values = {}
+        self.calls = loop.calls
         flats = set()
         for call in loop.calls:
             if call.kind == "reduce":
@@ -354,10 +356,12 @@ class _Segment:
         given = [x.dtype for x in call.args if type(x) is Place]
         dtype = out if out.kind != "b" else np.result_type(*given) if given else np.dtype(np.float64)
         narrow = all(d == np.float32 for d in given) and bool(given)
-        if name in IN_FLOAT32 and narrow:
-            # The rule asks numpy for float64 here because numpy's own float32 is less exact.
+        args = call.args
+        if name in IN_FLOAT32 and (narrow or (source := self.widened(call)) is not None):
+            # The rule goes through float64 since numpy's own float32 is less exact; the kernels are exact enough.
             dtype = np.dtype(np.float32)
-        operands = [self.operand(x, shape, flat, dtype) for x in call.args]
+            args = args if narrow else (source,)
+        operands = [self.operand(x, shape, flat, dtype) for x in args]
         if name in IN_FLOAT32 and dtype == np.float32:
             text = f"{IN_FLOAT32[name]}({operands[0]})"
         elif name in IN_FLOAT64:
@@ -367,6 +371,17 @@ class _Segment:
         else:
             text = UNARY[name].format(*operands).replace("one /", f"{to}(1) /")
         return f"{to}({text})"
+
+    def widened(self, call: Call) -> Any:
+        """What was cast to float64 for this call alone, whose result is cast back at once; None if it is not so."""
+        x, out = call.args[0], call.out
+        if type(x) is not Place or x.memory not in self.writer.registers or out.memory not in self.writer.registers:
+            return None
+        made = [c for c in self.calls if type(c.out) is Place and c.out.memory is x.memory]
+        used = [c for c in self.calls if c is not call and any(p.memory is out.memory for p in c.places())]
+        if len(made) != 1 or made[0].kind != "copy" or made[0].args[0].dtype != np.float32:
+            return None
+        return made[0].args[0] if all(c.kind == "copy" and c.out.dtype == np.float32 for c in used) else None
 
     # ------------------------------------------------------------------------------ gathers and the like
 
