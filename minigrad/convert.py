@@ -16,6 +16,11 @@ def as_array(x: Any) -> Any:
     return x.to_array() if hasattr(type(x), "to_array") else np.asarray(x)
 
 
+def take_rows(table: np.ndarray, rows: Any) -> Any:
+    """table[rows]; rows may be a value under capture."""
+    return rows.taken_from(table) if hasattr(type(rows), "taken_from") else table.take(rows, axis=0)
+
+
 def to_array(data: Any, dtype: Any) -> np.ndarray:
     """A new array of these data, in torch's dtype for them. Errors as Tensor says."""
     if dtype is not None:

@@ -33,6 +33,7 @@ class Writer:
         self.names: dict[Any, str] = {}
         # Warnings of numpy's are those of the rules, which minigrad silences by module.
         self.scope: dict[str, Any] = {"__name__": "minigrad.replay", "copyto": np.copyto, "Different": Different}
+        self.fills: dict[int, list[str]] = {}  # by the number of a Local, the arrays that hold it
         self.initials: list[tuple[np.ndarray, np.ndarray]] = []  # constants that the step writes to, as they were
 
     # ------------------------------------------------------------------------------ arrays
@@ -90,14 +91,12 @@ class Writer:
         """The operands of a ufunc; a Python number among floats as the 0-d array that numpy would make each time."""
         dtypes = {x.dtype for x in call.args if type(x) is Place}
         dtype = dtypes.pop() if len(dtypes) == 1 else None
+        floats = dtype is not None and dtype.kind == "f"
         texts = []
         for x in call.args:
-            if (
-                type(x) in (int, float)
-                and dtype is not None
-                and dtype.kind == "f"
-                and abs(x) < float(np.finfo(dtype).max)
-            ):
+            if floats and type(x) is Local and type(x.value) is float:
+                texts.append(self.filled_number(x, dtype))  # type: ignore[arg-type]
+            elif floats and type(x) in (int, float) and abs(x) < float(np.finfo(dtype).max):  # type: ignore[arg-type]
                 key = ("number", repr(x), dtype)
                 if key not in self.names:
                     self.names[key] = f"n{len(self.names)}"
@@ -106,6 +105,14 @@ class Writer:
             else:
                 texts.append(self.text(x))
         return texts
+
+    def filled_number(self, local: Local, dtype: np.dtype) -> str:
+        """The 0-d array that a Python number is put into once in a replay, as numpy would for each call."""
+        name = f"h{local.number}_{dtype.str[1:]}"
+        if name not in self.scope:
+            self.scope[name] = np.empty((), dtype)
+            self.fills.setdefault(local.number, []).append(name)
+        return name
 
     def call(self, function: Any, args: list[str], kwargs: dict[str, Any]) -> str:
         name = self.constant(function, _hint(function))
@@ -195,11 +202,21 @@ class Writer:
         self, calls: list[Call], inputs: list[Place], outputs: list[Any], kept: list[bool], report: Any
     ) -> tuple[Callable[..., Any], str, int]:
         """(the function, its source, the line from which on memory from outside is written)."""
-        statements = []
+        statements: list[Any] = []
         for call in calls:
             outside = call.kind == "host" or any(memory.kind == "external" for memory in call.writes)
             statements += [(line, outside, call.line) for line in self.statement(call)]
+            if call.kind == "host":
+                statements.append((call.out, outside, call.line))
+        # Only now is it known which numbers are wanted as arrays.
+        statements = [
+            (text if type(text) is str else self.filling(text), outside, line) for text, outside, line in statements
+        ]
         return self.finish(statements, inputs, outputs, kept, report)
+
+    def filling(self, numbers: list[Local]) -> str:
+        fills = [f"{name}.fill(s{x.number})" for x in numbers for name in self.fills.get(x.number, ())]
+        return "; ".join(fills) or "pass"
 
     def finish(
         self, statements: list[tuple[str, bool, Any]], inputs: list[Place], outputs: list[Any], kept: list[bool],

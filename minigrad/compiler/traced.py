@@ -80,6 +80,10 @@ class Traced:
     def __bool__(self) -> bool:
         return self.capture.decide(self)
 
+    def taken_from(self, table: np.ndarray) -> Any:
+        """table[self], for a plain array, which would not ask this one."""
+        return self.capture.taken(table, self)
+
     def to_array(self) -> Any:
         """A numpy scalar as a 0-d array."""
         return self.capture.lifted(self)

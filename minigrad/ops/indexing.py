@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from ..convert import as_array
+from ..convert import as_array, take_rows
 from .op import Op
 from .shape import in_order
 
@@ -183,10 +183,10 @@ def flat_positions(shape, index):
     if not all(isinstance(i, np.ndarray) and i.dtype.kind != "b" for i in index):
         return np.arange(math.prod(shape)).reshape(shape)[index]
     rest = math.prod(shape[len(index) :])
-    if len(index) == 1 and type(index[0]) is np.ndarray and shape[0] <= index[0].size:
+    if len(index) == 1 and shape[0] <= index[0].size:
         # Many picks of few rows: of a table of where each row's elements stand, which is faster to take than to add up.
-        places = np.arange(shape[0] * rest).reshape(shape[0], rest).take(index[0], axis=0)
-        return places.reshape(index[0].shape + shape[1:])
+        rows, table = index[0], np.arange(shape[0] * rest).reshape(shape[0], rest)
+        return take_rows(table, rows).reshape(rows.shape + shape[1:])
     positions, step = 0, rest
     for i, n in zip(reversed(index), reversed(shape[: len(index)]), strict=True):
         along = i % n * step if step > 1 else i % n  # negative ones count from the end
