@@ -183,6 +183,17 @@ def test_several_inputs_outputs_and_names():
     assert [i.name for i in export.onnx(nn.Linear(3, 2), x).graph.input] == ["input"]
 
 
+def test_a_captured_forward():
+    """A function of minigrad.compile is exported as what it was made of, also after it was replayed."""
+    layer = nn.Linear(3, 2)
+    step = mg.compile(lambda x: mg.tanh(layer(x)))
+    x = mg.randn(4, 3)
+    with mg.no_grad():
+        for _ in range(3):
+            want = step(x).numpy()
+    near(run(export.onnx(step, x), x.numpy())[0], want)
+
+
 def test_float64_stays_float64():
     x = np.random.default_rng(0).standard_normal((4, 3))
     layer = nn.Linear(3, 2, dtype=mg.float64)
