@@ -18,8 +18,9 @@ def test_a_step_does_what_it_did(kind):
         if what in counts.OF_PYTHON and STORED["python"] != counts.PYTHON:
             pytest.skip(f"{' and '.join(counts.OF_PYTHON)} are stored for Python {STORED['python']}")
         stored = STORED[kind][what]
-        assert n <= stored * MORE, f"{what} of a {kind} step: {n:,}, and it was {stored:,}; if that is meant: python -m tests.counts"
-        assert n >= stored * LESS, f"{what} of a {kind} step: {n:,}, much less than {stored:,}: python -m tests.counts"
+        again = "if that is meant: python -m tests.counts"
+        assert n <= stored * MORE, f"{what} of a {kind} step: {n:,}, and it was {stored:,}; {again}"
+        assert n >= stored * LESS, f"{what} of a {kind} step: {n:,}, much less than {stored:,}; {again}"
 
 
 @pytest.mark.skipif(STORED["python"] != counts.PYTHON, reason="functions called are stored for another Python")
