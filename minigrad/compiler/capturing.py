@@ -139,6 +139,8 @@ def finish(
                     "it returns a Tensor whose graph is still to be differentiated: call backward() in it, or detach()"
                 )
             own.add(id(x))
+            if x._view is not None:  # what it was detached from lives as long as it
+                own.add(id(x._view.base))
             return Out(output(place, False), x)
         if type(x) is Traced:
             return Out(output(x.place, False), x)
