@@ -7,7 +7,7 @@ import pytest
 from tests import counts
 
 STORED = json.loads(counts.FILE.read_text())
-MORE, LESS = 1.1, 0.8  # of what is stored: above, it got worse; below, the stored count would no longer notice that
+MORE, LESS = 1.05, 0.8  # of what is stored: above, it got worse; below, the stored count would no longer notice that
 
 
 @pytest.mark.parametrize("kind", counts.KINDS)
@@ -18,14 +18,13 @@ def test_a_step_does_what_it_did(kind):
         if what in counts.OF_PYTHON and STORED["python"] != counts.PYTHON:
             pytest.skip(f"{' and '.join(counts.OF_PYTHON)} are stored for Python {STORED['python']}")
         stored = STORED[kind][what]
-        again = "if that is meant: python -m tests.counts"
-        assert n <= stored * MORE, f"{what} of a {kind} step: {n:,}, and it was {stored:,}; {again}"
-        assert n >= stored * LESS, f"{what} of a {kind} step: {n:,}, much less than {stored:,}; {again}"
+        assert n <= stored * MORE, f"{what} of a {kind} step: {n:,}, and it was {stored:,}"
+        assert n >= stored * LESS, f"{what} of a {kind} step: {n:,}, much less than {stored:,}: python -m tests.counts"
 
 
 @pytest.mark.skipif(STORED["python"] != counts.PYTHON, reason="functions called are stored for another Python")
-def test_some_ops_more_are_noticed(monkeypatch):
-    """A few more ops in the network are more than the tolerance."""
+def test_an_op_more_is_noticed(monkeypatch):
+    """One more op in the network is more than the tolerance."""
     make = counts.make
 
     def slower(chunked):
@@ -33,9 +32,7 @@ def test_some_ops_more_are_noticed(monkeypatch):
 
         def with_another(Xb, Yb):
             loss = step(Xb, Yb)
-            more = loss.detach()
-            for _ in range(5):
-                more = (more + 1).tanh()
+            (loss.detach() + 1).exp().tanh()
             return loss
 
         return with_another, Xb, Yb

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from sys import getrefcount
 from threading import get_ident
 from typing import Any
 
@@ -21,6 +22,8 @@ import numpy as np
 from .traced import Number, Traced
 
 PACKAGE = str(Path(__file__).parent.parent)
+
+HELD = 3  # what getrefcount says of a Number that nobody took: the capture's list, a variable, its argument
 
 # numpy's functions whose result hangs on the values in more than its numbers: its shape, or what Python then does.
 FREE_SHAPE = {
@@ -135,7 +138,9 @@ class Call:
     @property
     def changes(self) -> bool:
         """Whether it changes what was there before the step: memory, or Python state."""
-        return self.kind == "host" or any(memory.kind in ("external", "input") for memory in self.writes)
+        return (self.kind == "host" and not self.kwargs) or any(
+            memory.kind in ("external", "input") for memory in self.writes
+        )
 
     @property
     def written(self) -> set[Any]:
@@ -185,7 +190,9 @@ class Capture:
         self.count = 0  # of Locals
         self.alive: list[Any] = []  # owners, so that no address comes twice
         self.handled: list[tuple[Any, Any]] = []  # (container, key): Python state that each replay works out itself
-        self.hosts = 0
+        self.numbers: list[Number] = []
+        self.types: list[tuple[Callable[[], Any], type]] = []  # what reads a number that numpy got as it is, its type
+        self.lent: dict[tuple[int, Any], tuple[Any, Any, Any]] = {}  # by the dict's id and the key: dict, value, given
 
     # ------------------------------------------------------------------------------- values in and out
 
@@ -473,18 +480,73 @@ class Capture:
 
         state: (container, key) of the Python state that the function reads or changes.
         """
+        state = list(state)
+        self.take_back(state)
         made = function(*args)
         if not self.live():
             return made
         self.handled.extend(state)
         several = type(made) is tuple
         outs = []
-        for value in made if several else (made,):
+        for value in made if several else () if made is None else (made,):
             outs.append(Local(self.count, value))
             self.count += 1
         self.calls.append(Call("host", partial(function, *args), (), {}, outs, [], self.line()))
         numbers = tuple([Number(local.value, local, self) for local in outs])
-        return numbers if several else numbers[0]
+        for container, key in state:
+            self.lend(container, key)
+        return numbers if several else numbers[0] if numbers else None
+
+    def lend(self, container: Any, key: Any) -> None:
+        """Put a Number in place of the one in this dict, which a replay reads there when the step asks for it.
+
+        In place of a list of numbers, a list of such.
+        """
+        value = container.get(key)
+        if type(value) in (int, float):
+            self._lend(container, key, value, Number(value, None, self, (container, key)))
+        elif type(value) is list and all(type(x) in (int, float) for x in value):
+            numbers = [Number(x, None, self, (container, key, i)) for i, x in enumerate(value)]
+            self._lend(container, key, value, numbers)
+
+    def _lend(self, container: Any, key: Any, value: Any, given: Any) -> None:
+        self.lent[id(container), key] = (container, value, given)
+        self.numbers += given if type(given) is list else [given]
+        container[key] = given
+
+    def take_back(self, state: Iterable[tuple[Any, Any]] | None = None) -> None:
+        """Put the plain numbers back, all or those of some (dict, key)."""
+        places = [(id(container), key) for container, key in state] if state is not None else list(self.lent)
+        for place in places:
+            if place not in self.lent:
+                continue
+            container, value, given = self.lent.pop(place)
+            if container.get(place[1]) is not given:
+                if self.reason is None:
+                    self.reason = f"it sets {place[1]!r} of an optimizer or schedule by itself"
+                continue
+            container[place[1]] = value
+            if state is not None:
+                held = getrefcount(given) > HELD
+                for number in given if type(given) is list else [given]:
+                    if held or (type(given) is list and getrefcount(number) > HELD):
+                        number.place  # noqa: B018  # the step has it from before the change: read it now
+
+    def read(self, number: Number) -> Local:
+        """Where a replay has a number that was lent: it reads it as late as the step did."""
+        container, key, *index = number.source
+        local = Local(self.count, number.value)
+        self.count += 1
+        if self.reason is None and get_ident() == self.thread:
+            self.handled.append((container, key))
+            self.types.append((partial(_read, container, key, *index), type(number.value)))
+            read = partial(_read, container, key, *index)
+            self.calls.append(Call("host", read, (), {"reads": True}, [local], [], self.line()))
+        return local
+
+
+def _read(container: Any, key: Any, index: int | None = None) -> Any:
+    return container[key] if index is None else container[key][index]
 
 
 def before_changes(calls: list[Call]) -> list[Call] | None:

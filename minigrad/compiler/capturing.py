@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .. import dtypes
-from ..graph import Engine, Node, _recording
+from ..graph import Engine, _recording
+from ..optim.lr_scheduler import LRScheduler
+from ..optim.optimizer import Optimizer
 from ..tensor import Tensor
-from .capture import Capture, Place, root
-from .replay import Captured, Out
-from .state import Guard, changes
-from .structure import Structure, concrete
-from .traced import Traced
+from .capture import Capture, root
+from .replay import Captured
+from .results import Outputs, Unfit
+from .state import Guard, changes, owned
+from .structure import Structure
+from .traced import concrete, give_back, plain
 from .walk import Code, Reached, reach
 from .watching import Watch
 
 SMALL = 65_536  # bytes of a numpy array that is compared before each replay
-
-
-class Unfit(Exception):
-    """Why a run that was followed to its end can still not be replayed."""
 
 
 def look(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Code, str | None]:
@@ -52,11 +48,35 @@ def capture_run(
     structure = Structure(args, kwargs)
     if structure.reason:
         return function(*args, **kwargs), None, structure.reason
+    capture = Capture(fullgraph)
+    left: list[Any] = []
+    try:
+        result, captured = _followed(function, args, kwargs, code, backend, structure, capture, left)
+    finally:
+        give_back([x for ref in left if (x := ref()) is not None] + capture.numbers)
+    if captured is not None:
+        captured.settled()
+    return result, captured, capture.reason
+
+
+def _followed(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], code: Code, backend: str,
+    structure: Structure, capture: Capture, left: list[Any],
+) -> tuple[Any, Captured | None]:  # fmt: skip
+    """The run itself; into *left* go references to the traced arrays that outlived it."""
     roots = [(function, getattr(function, "__qualname__", "step")), *structure.objects]
     before = reach(roots, code)
-    capture = Capture(fullgraph)
     grads = {tensor: tensor._grad for tensor in before.tensors}
     swapped = _swap(capture, before, grads)
+    for thing in before.things.values():
+        if isinstance(thing, Optimizer):
+            for group in thing.param_groups:
+                capture.lend(group, "lr")
+            for state in thing.state.values():
+                capture.lend(state, "step")
+        elif isinstance(thing, LRScheduler):
+            capture.lend(vars(thing), "last_epoch")
+            capture.lend(vars(thing), "_last_lr")
     given_args, given_kwargs = structure.enter(capture, args, kwargs)
     Engine.capture = capture
     watch = Watch(lambda reason, frame: capture.refuse(f"it {_at(reason, frame)}"))
@@ -66,26 +86,27 @@ def capture_run(
     finally:
         Engine.capture = None
         capture.open = False
+        capture.take_back()
         memories = _restore(swapped)
         structure.leave()
-        survivors = concrete()
+        survivors = concrete(left)
     captured = None
     if capture.reason is None:
         new = sorted(c.co_name for c in watch.codes - code.codes)
         try:
             if new:
                 raise Unfit(f"other code ran than in the run before: {', '.join(new[:5])}")
+            if not structure.fits(args, kwargs):
+                raise Unfit("it changes a list or dict that it is given")
             code.add(set(), watch.dynamic)
             after = reach(roots, code)
             captured = finish(capture, structure, before, grads, after, result, memories, survivors, backend)
         except Unfit as unfit:
             capture.reason = str(unfit)
+        except Exception as error:  # the step itself is done, and its result good
+            capture.reason = f"it could not be laid out for replays: {type(error).__name__}: {error}"
     code.add(watch.codes, watch.dynamic)
-    result = _plain(result)
-    if captured is not None:
-        del survivors, swapped, before, grads
-        captured.settled()
-    return result, captured, capture.reason
+    return plain(result), captured
 
 
 def finish(
@@ -100,16 +121,8 @@ def finish(
     different = changes(before, after, capture.handled)
     if different:
         raise Unfit(f"it changes Python state: {'; '.join(different[:3])}")
-    outputs: list[Any] = []
-    kept: list[bool] = []
     captured = Captured(structure)
-
-    def output(value: Any, keep: bool) -> int:
-        outputs.append(value)
-        kept.append(keep)
-        return len(outputs) - 1
-
-    own: set[int] = set()
+    outputs = Outputs(before, survivors)
     for tensor, path in after.tensors.items():
         if tensor not in before.tensors:
             raise Unfit(f"it puts a new Tensor in {path}")
@@ -121,45 +134,9 @@ def finish(
         if gradient is None:
             captured.cleared.append(tensor)
             continue
-        place = survivors.get(id(gradient))
-        if place is None or gradient._node is not None:
-            raise Unfit(f"the gradient of {path} is not made in the step alone")
-        captured.gradients.append((tensor, gradient, output(place, type(place) is Place)))
-        own.add(id(gradient))
-
-    def template(x: Any) -> Any:
-        if isinstance(x, Tensor):
-            if x in before.tensors:
-                return x
-            place = survivors.get(id(x))
-            if place is None:
-                raise Unfit("it returns a Tensor that was not made in it")
-            if x._requires_grad and _live(x._node):
-                raise Unfit(
-                    "it returns a Tensor whose graph is still to be differentiated: call backward() in it, or detach()"
-                )
-            own.add(id(x))
-            if x._view is not None:  # what it was detached from lives as long as it
-                own.add(id(x._view.base))
-            return Out(output(place, False), x)
-        if type(x) is Traced:
-            return Out(output(x.place, False), x)
-        if isinstance(x, tuple) and hasattr(x, "_fields"):
-            return type(x)(*[template(item) for item in x])
-        if type(x) in (tuple, list):
-            return type(x)([template(item) for item in x])
-        if type(x) is dict:
-            return {key: template(item) for key, item in x.items()}
-        if type(x) is np.ndarray:
-            raise Unfit("it returns a numpy array that was not made by its Tensors")
-        return x
-
-    captured.result = template(result)
-    strangers = [key for key in survivors if key not in own]
-    if strangers:
-        gc.collect()
-        if any(_alive(key) for key in strangers):
-            raise Unfit("a Tensor made in it is kept somewhere else than in what it returns and in .grad")
+        captured.gradients.append((tensor, gradient, outputs.gradient(gradient, path)))
+    captured.result = outputs.template(result)
+    outputs.check_strangers()
     for array, path in after.arrays:
         if array.nbytes > SMALL and (array.flags.writeable or root(array).flags.writeable):
             raise Unfit(
@@ -170,7 +147,7 @@ def finish(
         from .numba_backend import build
     else:
         from .plan import build
-    captured.plan = build(capture, structure.places, outputs, kept)
+    captured.plan = build(capture, structure.places, outputs.values, outputs.kept)
     for _, gradient, i in captured.gradients:
         memory = captured.plan.kept[i]
         if memory is not None:
@@ -180,6 +157,7 @@ def finish(
     for tensor in before.tensors:
         if memories.get(id(tensor)) in written:
             captured.written.append(tensor)
+    structure.apart_from([memory.owner for memory in written])
     used = {place.memory for call in captured.plan.calls for place in call.places()}
     captured.guard = _guard(after, grads, capture, used, memories)
     return captured
@@ -209,47 +187,17 @@ def _restore(swapped: list[tuple[Tensor, Any, Any]]) -> dict[int, Any]:
     return memories
 
 
-def _plain(result: Any) -> Any:
-    if type(result) is Traced:
-        return result.value
-    if isinstance(result, tuple) and hasattr(result, "_fields"):
-        return type(result)(*[_plain(x) for x in result])
-    if type(result) in (tuple, list):
-        return type(result)([_plain(x) for x in result])
-    if type(result) is dict:
-        return {key: _plain(x) for key, x in result.items()}
-    return result
-
-
-def _live(node: Node | None) -> bool:
-    """Whether the graph still keeps values for a backward."""
-    stack, seen = [node], set()
-    while stack:
-        n = stack.pop()
-        if type(n) is not Node or n in seen:
-            continue
-        seen.add(n)
-        if n.saved is not None and n.plan.keeps_arrays:
-            return True
-        stack.extend(n.inputs)
-    return False
-
-
-def _alive(key: int) -> bool:
-    return any(id(x) == key and isinstance(x, Tensor) for x in gc.get_objects())
-
-
 def _guard(
     after: Reached, grads: dict[Tensor, Any], capture: Capture, used: set[Any], memories: dict[int, Any]
 ) -> Guard:
-    own = {(id(container), key) for container, key in capture.handled}
-    entries = [
-        e for e in after.entries if (id(e.container), e.key if isinstance(e.key, (str, int)) else None) not in own
-    ]
+    own = owned(after, capture.handled)
+    entries = [e for e in after.entries if id(e) not in own]
     more: list[tuple[str, dict[str, Any]]] = [
         ("{mode}.get() is {value}", {"mode": _recording, "value": _recording.get()}),
         ("{dtypes}._default is {value}", {"dtypes": dtypes, "value": dtypes._default}),
     ]
+    for read, kind in capture.types:
+        more.append(("type({read}()) is {kind}", {"read": read, "kind": kind}))
     for tensor in after.tensors:
         if memories.get(id(tensor)) in used:
             more.append(("{t}.array is {a}", {"t": tensor, "a": tensor.array}))

@@ -11,6 +11,7 @@ from ..graph import Engine
 from .capture import CaptureError
 from .capturing import capture_run, look
 from .replay import Captured
+from .source import Different
 from .structure import Structure
 from .walk import Code
 
@@ -70,11 +71,20 @@ class Compiled:
         try:
             return captured.run(args, kwargs)
         except Exception as error:
-            if _line_of(error) >= captured.plan.mutates_from:
+            line = _line_of(error)
+            if line >= captured.plan.mutates_from:
+                where = captured.plan.where(line)
+                if where:
+                    error.add_note(f"in a replay of {where[2]}, {where[0]}, line {where[1]}")
                 raise
+            failed = None if isinstance(error, Different) else f"{type(error).__name__}: {error}"
         # Nothing was changed yet: the step as it is written goes another way now, or fails in the user's own line.
         self.eager_runs += 1
-        return self.function(*args, **kwargs)
+        result = self.function(*args, **kwargs)
+        if failed is not None:
+            self.captured.remove(captured)
+            self.given_up = f"its replay failed where the step as it is written does not: {failed}"
+        return result
 
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the step as it is written, and capture it if that can be."""

@@ -171,8 +171,7 @@ class _Compiler(Writer):
                 segment = next(numbered)
                 statements.append((segment.statement(), segment.outside, segment.lines))
             else:
-                outside = part.kind == "host" or any(memory.kind == "external" for memory in part.writes)
-                statements.extend((text, outside, part.line) for text in self.statement(part))
+                statements.extend((text, part.changes, part.line) for text in self.statement(part))
         report.calls = len(statements)
         return self.finish(statements, inputs, outputs, kept, report)
 

@@ -42,7 +42,7 @@ class Captured:
             if tensor._watch is not None:
                 changed(tensor, "a captured step")
         result = self.result
-        return result.give(made) if type(result) is Out else _filled(result, made)
+        return result.give(made) if type(result) is Out else _filled(result, made, {})
 
     def taken(self) -> bool:
         """Whether somebody holds a gradient of the last run, whose memory the next one would overwrite."""
@@ -53,11 +53,13 @@ class Captured:
 
     def settled(self) -> None:
         """Called when nothing but the plan holds its memory."""
-        self.counts = [(buffer, getrefcount(buffer) + 1) for buffer in self.plan.buffers]
+        self.counts = [(buffer, 0) for buffer in self.plan.buffers]
+        found = [getrefcount(buffer) for buffer, _ in self.counts]  # as taken() asks, with the loop's own reference
+        self.counts = list(zip(self.plan.buffers, found, strict=True))
 
 
 class Out:
-    """A Tensor (or array) in what a step returns: output i, made anew for each replay."""
+    """A Tensor, an array or a number in what a step returns: output i, made anew for each replay."""
 
     __slots__ = ("array", "i", "node", "requires_grad")
 
@@ -75,16 +77,30 @@ class Out:
         return tensor
 
 
-def _filled(result: Any, made: tuple[Any, ...]) -> Any:
+class Same:
+    """What a step returns that was there before it: the thing itself."""
+
+    __slots__ = ("thing",)
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+
+def _filled(result: Any, made: tuple[Any, ...], given: dict[Out, Any]) -> Any:
+    """The result with its Outs made; given: those that were, for one that stands in two places."""
     kind = type(result)
     if kind is Out:
-        return result.give(made)
+        if result not in given:
+            given[result] = result.give(made)
+        return given[result]
+    if kind is Same:
+        return result.thing
     if kind in (tuple, list):
-        return kind([_filled(x, made) for x in result])
+        return kind([_filled(x, made, given) for x in result])
     if isinstance(result, tuple):
-        return kind(*[_filled(x, made) for x in result])
+        return kind(*[_filled(x, made, given) for x in result])
     if kind is dict:
-        return {key: _filled(x, made) for key, x in result.items()}
+        return {key: _filled(x, made, given) for key, x in result.items()}
     return result
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from .blocks import Blocks, Chain
 from .capture import Call, Local, Memory, Place
 
 SYMBOLS = {
@@ -34,7 +33,6 @@ class Writer:
         self.names: dict[Any, str] = {}
         # Warnings of numpy's are those of the rules, which minigrad silences by module.
         self.scope: dict[str, Any] = {"__name__": "minigrad.replay", "copyto": np.copyto, "Different": Different}
-        self.aliases: dict[Any, str] = {}  # names of places within a loop over blocks
         self.fills: dict[int, list[str]] = {}  # by the number of a Local, the arrays that hold it
         self.initials: list[tuple[np.ndarray, np.ndarray]] = []  # constants that the step writes to, as they were
 
@@ -55,13 +53,8 @@ class Writer:
             return np.empty(place.shape, place.dtype)
         return np.ndarray(place.shape, place.dtype, buffer, offset, place.strides)
 
-    def key(self, place: Place) -> tuple[Any, ...]:
-        return place.memory, place.offset, place.shape, place.strides, place.dtype
-
     def name(self, place: Place) -> str:
-        key = self.key(place)
-        if key in self.aliases:
-            return self.aliases[key]
+        key = (place.memory, place.offset, place.shape, place.strides, place.dtype)
         if key not in self.names:
             kind = {"external": "p", "constant": "c", "input": "x"}.get(place.memory.kind, "b")
             name = self.names[key] = f"{kind}{len(self.names)}"
@@ -121,6 +114,10 @@ class Writer:
             self.fills.setdefault(local.number, []).append(name)
         return name
 
+    def target(self, call: Call, out: str) -> str:
+        """Where a ufunc puts its result; by position is faster, which numpy does not want of two."""
+        return f"out={out}" if call.function in (np.maximum, np.minimum) else out
+
     def call(self, function: Any, args: list[str], kwargs: dict[str, Any]) -> str:
         name = self.constant(function, _hint(function))
         return f"{name}({', '.join([*args, *(f'{key}={self.text(value)}' for key, value in kwargs.items())])})"
@@ -149,7 +146,7 @@ class Writer:
         kind = call.kind
         if kind == "host":
             names = ", ".join(f"s{local.number}" for local in out)
-            return [f"{names} = {self.constant(call.function)}()"]
+            return [f"{names}{' = ' if names else ''}{self.constant(call.function)}()"]
         if kind == "several":
             made = self.call(call.function, [self.text(x) for x in call.args], call.kwargs)
             return [f"t = {made}", *(f"copyto({self.name(o)}, t[{i}])" for i, o in enumerate(out) if o is not None)]
@@ -163,7 +160,7 @@ class Writer:
         if kind == "do":
             return [self.call(call.function, [self.text(x) for x in call.args], call.kwargs)]
         if kind == "into":
-            return [self.call(call.function, [*self.operands(call), self.name(out)], {})]
+            return [self.call(call.function, [*self.operands(call), self.target(call, self.name(out))], {})]
         if type(out) is Local:
             return [f"s{out.number} = {self.expression(call)}"]
         return self.filled(call, self.name(out))
@@ -186,7 +183,7 @@ class Writer:
                 return [f"copyto({out}, {self.text(only)})", self.call(call.function, [out, out], {})]
             kwargs = {key: value for key, value in call.kwargs.items() if not (key == "dtype" and value == place.dtype
                       and all(type(x) is not Place or x.dtype == value for x in call.args))}  # fmt: skip
-            return [self.call(call.function, [*self.operands(call), out], kwargs)]
+            return [self.call(call.function, [*self.operands(call), self.target(call, out)], kwargs)]
         if kind == "reduce":
             names = ("axis", "dtype", "out", "keepdims", "initial", "where")
             given = dict(zip(names, call.args[1:], strict=False)) | call.kwargs
@@ -206,20 +203,12 @@ class Writer:
         return [f"{out}[...] = {self.expression(call)}"]
 
     def write(
-        self, calls: list[Call], inputs: list[Place], outputs: list[Any], kept: list[bool], report: Any,
-        chains: list[Chain],
-    ) -> tuple[Callable[..., Any], str, int]:  # fmt: skip
+        self, calls: list[Call], inputs: list[Place], outputs: list[Any], kept: list[bool], report: Any
+    ) -> tuple[Callable[..., Any], str, int]:
         """(the function, its source, the line from which on memory from outside is written)."""
         statements: list[Any] = []
-        blocked = {i: chain for chain in chains for i in range(chain.start, chain.stop)}
-        for i, call in enumerate(calls):
-            if i in blocked:
-                if i == blocked[i].start:
-                    mine = calls[i : blocked[i].stop]
-                    changes = any(memory.kind == "external" for one in mine for memory in one.writes)
-                    statements.append((Blocks(self, blocked[i]).text(calls), changes, call.line))
-                continue
-            outside = call.kind == "host" or any(memory.kind == "external" for memory in call.writes)
+        for call in calls:
+            outside = call.changes
             statements += [(line, outside, call.line) for line in self.statement(call)]
             if call.kind == "host":
                 statements.append((call.out, outside, call.line))

@@ -158,20 +158,28 @@ class Guard:
         return words
 
 
+def owned(reached: Reached, handled: list[tuple[Any, Any]]) -> set[int]:
+    """The ids of the entries that a replay works out itself: *handled*, and what a list that stands there holds."""
+    own = {(id(container), key) for container, key in handled}
+    found, lists = set(), set()
+    for e in reached.entries:
+        if isinstance(e.key, (str, int)) and (id(e.container), e.key) in own:
+            found.add(id(e))
+            lists.add(id(e.value))
+    return found | {id(e) for e in reached.entries if id(e.container) in lists}
+
+
 def changes(before: Reached, after: Reached, handled: list[tuple[Any, Any]]) -> list[str]:
     """What a step changed of the state, in words; what a replay works out itself is left out."""
-    own = {(id(container), key) for container, key in handled}
+    own = owned(before, handled) | owned(after, handled)
     words = []
     known = set()
     for e in before.entries:
         known.add((id(e.container), e.kind, _hashed(e.key)))
-        if (id(e.container), e.key if isinstance(e.key, (str, int)) else None) in own:
-            continue
-        now = e.now()
-        if not e.holds(now):
+        if id(e) not in own and not e.holds(now := e.now()):
             words.append(f"{e.path} ({_short(e.value)} before, {_short(now)} after)")
     for e in after.entries:
-        if (id(e.container), e.kind, _hashed(e.key)) not in known:
+        if id(e) not in own and (id(e.container), e.kind, _hashed(e.key)) not in known:
             words.append(f"{e.path} ({_short(e.value)} after)")
     return words
 

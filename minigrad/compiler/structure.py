@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 import numpy as np
 
 from .. import dtypes
-from ..graph import Node
-from ..tensor import Tensor, View
-from .capture import Capture, Place
+from ..tensor import Tensor
+from .capture import Capture, Place, root
 from .state import ATOMS
-from .traced import Traced
+from .traced import plain
 
 
 class Structure:
@@ -28,13 +26,32 @@ class Structure:
         self.key: Any = ()
         self.described: list[str] = []
         self.scope: dict[str, Any] = {"ndarray": np.ndarray, "Tensor": Tensor}
-        self._given: list[tuple[Any, np.ndarray, np.ndarray]] = []  # (Tensor or None, its array, the copy)
+        self._given: list[tuple[Any, np.ndarray, np.ndarray, Any]] = []  # (Tensor or None, its array, the copy, traced)
+        self._exchanged: list[tuple[Any, Any, Any, Any]] = []  # (list or dict, key, what is there, what is for now)
+        self._data: list[tuple[str, Any]] = []
         self._part(args, "args", "argument")
         self._part(kwargs, "kwargs", "argument")
+        for i, (one, a) in enumerate(self._data):
+            for other, b in self._data[:i]:
+                if a is b:
+                    self.reason = "it is given the same array or Tensor twice"
+                elif type(a) is type(b):
+                    self.tests.append(f"{one} is not {other}")
+        self._write()
+
+    def apart_from(self, memories: list[np.ndarray]) -> None:
+        """Fit no data that share memory with these arrays, which the step writes to."""
+        name = self._name({id(memory) for memory in memories})
+        for take in self.takes:
+            self.tests.append(f"id({take}) not in {name} and id({take}.base) not in {name}")
+        self._write()
+
+    def _write(self) -> None:
         body = " and ".join(self.tests) or "True"
         arrays = "".join(f"{take}, " for take in self.takes)
         source = f"def fits(args, kwargs):\n    return {body}\n\ndef arrays(args, kwargs):\n    return ({arrays})\n"
         exec(compile(source, "<arguments of a captured step>", "exec"), self.scope)
+        self._data = []
         self._fits, self.arrays = self.scope["fits"], self.scope["arrays"]
 
     def fits(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -56,6 +73,7 @@ class Structure:
         kind = type(x)
         if kind is np.ndarray or (isinstance(x, Tensor) and not x._requires_grad and x._node is None):
             array = x if kind is np.ndarray else x.array
+            self._data.append((text, x))
             if kind is not np.ndarray:
                 self.tests.append(f"type({text}) is {self._name(kind)} and not {text}._requires_grad")
             if type(array) is not np.ndarray:
@@ -102,37 +120,53 @@ class Structure:
     # --------------------------------------------------------------------------- one run under capture
 
     def enter(self, capture: Capture, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
-        """The arguments with traced copies of their data: arrays exchanged, Tensors the same with another array."""
+        """The arguments with traced copies of their data: arrays exchanged, Tensors the same with another array.
+
+        A step may change the list or dict that it is given, so those are the same too.
+        """
         return self._traced(args, capture), self._traced(kwargs, capture)
 
     def _traced(self, x: Any, capture: Capture) -> Any:
         kind = type(x)
         if kind is np.ndarray or (isinstance(x, Tensor) and not x._requires_grad and x._node is None):
             array = x if kind is np.ndarray else x._shared()
+            if id(root(plain(array))) in capture.memories:
+                capture.refuse("it is given a Tensor or array that it also uses without being given it")
+                return x
             copy = alike(array)
             traced = capture.enter(copy, "input")
             self.places.append(traced.place)
-            self._given.append((None if kind is np.ndarray else x, array, copy))
+            self._given.append((None if kind is np.ndarray else x, array, copy, traced))
             if kind is np.ndarray:
                 return traced
             x.array = traced
             return x
         if isinstance(x, tuple) and hasattr(x, "_fields"):
             return kind(*[self._traced(item, capture) for item in x])
-        if kind in (tuple, list):
-            return kind([self._traced(item, capture) for item in x])
-        if kind is dict:
-            return {key: self._traced(item, capture) for key, item in x.items()}
+        if kind is tuple:
+            return tuple([self._traced(item, capture) for item in x])
+        if kind is list or kind is dict:
+            # The user's own: what the step does to it stays done.
+            for key, item in enumerate(x) if kind is list else list(x.items()):
+                traced = self._traced(item, capture)
+                if traced is not item:
+                    x[key] = traced
+                    self._exchanged.append((x, key, item, traced))
         return x
 
     def leave(self) -> None:
-        """Give the Tensors their arrays back, with what was written to them."""
-        for tensor, array, copy in self._given:
-            if tensor is not None:
+        """Give the Tensors and containers their arrays back, with what was written to them."""
+        for container, key, item, traced in self._exchanged:
+            there = container.get(key) if isinstance(container, dict) else container[key : key + 1]
+            if there is traced or (type(there) is list and there and there[0] is traced):
+                container[key] = item
+        for tensor, array, copy, traced in self._given:
+            if tensor is not None and tensor.array is traced:
                 tensor.array = array
             if array.flags.writeable and array.tobytes() != copy.tobytes():
                 array[...] = copy
-        self._given = []
+            traced.value = array  # for whoever still holds it
+        self._given, self._exchanged = [], []
 
     def written(self, capture: Capture) -> bool:
         return any(memory.kind == "input" for call in capture.calls for memory in call.writes)
@@ -146,37 +180,3 @@ def alike(x: np.ndarray) -> np.ndarray:
     copy = np.ndarray(x.shape, x.dtype, np.empty(span, np.uint8), 0, x.strides)
     copy[...] = x
     return copy
-
-
-def concrete() -> dict[int, Any]:
-    """Put plain arrays into whatever still holds traced ones after a capture; returns where the Tensors' values lie.
-
-    By the id of each Tensor that lives on: its Place, or Local.
-    """
-    places: dict[int, Any] = {}
-    for x in gc.get_objects():
-        kind = type(x)
-        if kind is Node:
-            if x.saved is not None:
-                x.saved = _plain(x.saved)
-            x.settings = _plain(x.settings)
-        elif kind is View:
-            if isinstance(x.chain, list):
-                x.chain = _plain(x.chain)
-        elif isinstance(kind, type) and issubclass(kind, Tensor) and type(getattr(x, "array", None)) is Traced:
-            places[id(x)] = x.array.place
-            x.array = x.array.value
-    return places
-
-
-def _plain(x: Any) -> Any:
-    kind = type(x)
-    if kind is Traced:
-        return x.value
-    if kind is tuple:
-        return tuple([_plain(item) for item in x])
-    if kind is list:
-        return [_plain(item) for item in x]
-    if kind is dict:
-        return {key: _plain(item) for key, item in x.items()}
-    return x

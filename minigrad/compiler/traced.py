@@ -11,11 +11,18 @@ repeat an old value. But isinstance says ndarray, so that code which looks for o
 
 from __future__ import annotations
 
+import gc
 import operator
+import weakref
+from collections import deque
 from collections.abc import Iterator
+from types import CellType, FrameType, MemberDescriptorType
 from typing import Any
 
 import numpy as np
+
+from ..graph import Node
+from ..tensor import Tensor, View
 
 
 class Traced:
@@ -125,27 +132,64 @@ class Traced:
         return self.copy()
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("__array_struct__", "__array_interface__"):  # numpy goes on to ask for __array__
-            raise AttributeError(name)
         found = getattr(self.value, name)  # whatever else an ndarray has
         self.capture.escape(f"uses .{name} of an array")
         return found
 
 
 class Number:
-    """A Python number that each replay works out anew, such as a learning rate: an operand for numpy, nothing else."""
+    """A Python number that each replay works out anew, such as a learning rate: an operand for numpy.
 
-    __slots__ = ("capture", "place", "value")
+    Whatever Python does with it ends the capture; it is a number like any other then.
+    """
 
-    def __init__(self, value: float, place: Any, capture: Any) -> None:
-        self.value, self.place, self.capture = value, place, capture
+    __slots__ = ("_place", "capture", "source", "value")
+
+    def __init__(self, value: Any, place: Any, capture: Any, source: Any = None) -> None:
+        self.value, self.capture, self.source = (
+            value,
+            capture,
+            source,
+        )  # source: (dict, key), for one that is read there
+        self._place = place
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return type(self.value)
+
+    @property
+    def place(self) -> Any:
+        """Where a replay has it."""
+        if self._place is None:
+            self._place = self.capture.read(self)
+        return self._place
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         return self.capture.ufunc(ufunc, method, inputs, kwargs)
 
-    def __float__(self) -> float:
-        self.capture.escape("uses a setting of the optimizer as a Python number")
-        return float(self.value)
+    def __reduce__(self) -> Any:
+        return _same, (_taken(self),)
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return _taken(self)
+
+    def __copy__(self) -> Any:
+        return _taken(self)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_taken(self), name)
+
+
+def _taken(x: Any) -> Any:
+    """The plain number, which no replay can follow from here on."""
+    if type(x) is not Number:
+        return x
+    x.capture.escape("uses a setting of the optimizer as a Python number")
+    return x.value
+
+
+def _same(x: Any) -> Any:
+    return x
 
 
 def _rows(*rows: tuple[str, Any, Any]) -> tuple[tuple[str, Any, Any], ...]:
@@ -202,6 +246,21 @@ def _method(name: str) -> None:
     setattr(Traced, name, method)
 
 
+def _number(name: str) -> None:
+    def method(self: Number, *others: Any) -> Any:
+        if any(type(x) is Traced or isinstance(x, np.ndarray) for x in others):
+            return NotImplemented
+        return getattr(_taken(self), name)(*[_taken(x) for x in others])
+
+    setattr(Number, name, method)
+
+
+for _name in (
+    "add", "sub", "mul", "truediv", "floordiv", "mod", "divmod", "pow", "radd", "rsub", "rmul", "rtruediv", "rfloordiv",
+    "rmod", "rdivmod", "rpow", "neg", "pos", "abs", "int", "float", "complex", "index", "bool", "round", "trunc",
+    "floor", "ceil", "eq", "ne", "lt", "le", "gt", "ge", "hash", "repr", "str", "format",
+):  # fmt: skip
+    _number(f"__{_name}__")
 for _name, _function, _ufunc in _rows(
     ("add", operator.add, np.add), ("sub", operator.sub, np.subtract), ("mul", operator.mul, np.multiply),
     ("truediv", operator.truediv, np.divide), ("floordiv", operator.floordiv, np.floor_divide),
@@ -226,3 +285,83 @@ for _name in (
     "dot", "argsort", "var", "std", "fill", "conj",
 ):  # fmt: skip
     _method(_name)
+
+
+# ------------------------------------------------------------------------------------- plain arrays again
+
+
+def plain(x: Any) -> Any:
+    """A result without traces: lists and dicts are the same ones, tuples only where nothing in them was traced."""
+    kind = type(x)
+    if kind is Traced or kind is Number:
+        return x.value
+    if isinstance(x, tuple):
+        items = [plain(item) for item in x]
+        if all(a is b for a, b in zip(items, x, strict=True)):
+            return x
+        return kind(*items) if hasattr(x, "_fields") else kind(items)
+    if kind is list or kind is dict:
+        for key, item in enumerate(x) if kind is list else list(x.items()):
+            if (new := plain(item)) is not item:
+                x[key] = new
+    return x
+
+
+def concrete(left: list[Any]) -> dict[int, Any]:
+    """Put plain arrays into all Tensors, Nodes and Views that still hold traced ones after a capture.
+
+    Returns, by the id of each Tensor that lives on, where its values lie: its Place, or Local. Into *left* go weak
+    references to the traced arrays that are still there.
+    """
+    places: dict[int, Any] = {}
+    for x in gc.get_objects():
+        kind = type(x)
+        if kind is Node:
+            if x.saved is not None:
+                x.saved = plain(x.saved)
+            x.settings = plain(x.settings)
+        elif kind is View:
+            if isinstance(x.chain, list):
+                x.chain = plain(x.chain)
+        elif kind is Traced:
+            left.append(weakref.ref(x))
+        elif isinstance(kind, type) and issubclass(kind, Tensor) and type(getattr(x, "array", None)) is Traced:
+            places[id(x)] = x.array.place
+            x.array = x.array.value
+    return places
+
+
+def give_back(things: list[Any]) -> None:
+    """Put the plain values in wherever the user's own lists, dicts and objects hold these traced ones."""
+    for x in things:
+        for holder in gc.get_referrers(x):
+            if holder is not things:
+                _exchange(holder, x, x.value)
+
+
+def _exchange(holder: Any, old: Any, new: Any) -> None:
+    kind = type(holder)
+    if isinstance(holder, (list, deque)):
+        for i, item in enumerate(holder):
+            if item is old:
+                holder[i] = new
+    elif isinstance(holder, dict):
+        for key, item in list(holder.items()):
+            if item is old:
+                holder[key] = new
+    elif kind is CellType:
+        holder.cell_contents = new
+    elif isinstance(holder, tuple):
+        again = [new if item is old else item for item in holder]
+        made = kind(*again) if hasattr(holder, "_fields") else kind(again)
+        for one in gc.get_referrers(holder):
+            if not isinstance(one, FrameType):
+                _exchange(one, holder, made)
+    elif not isinstance(holder, (FrameType, Traced, type)):
+        for cls in kind.__mro__:
+            for key, slot in vars(cls).items():
+                if type(slot) is MemberDescriptorType and getattr(holder, key, None) is old:
+                    slot.__set__(holder, new)
+        held = getattr(holder, "__dict__", None)  # Python keeps the attributes without a dict until it is asked for
+        if type(held) is dict:
+            _exchange(held, old, new)

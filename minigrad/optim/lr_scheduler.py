@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .optimizer import Optimizer
+from .optimizer import Optimizer, host
 
 
 class LRScheduler:
@@ -52,6 +52,11 @@ class LRScheduler:
         if not self.optimizer.stepped and self.last_epoch == 0:
             message = "lr_scheduler.step() was called before optimizer.step(): the first learning rate is skipped"
             warnings.warn(message, UserWarning, stacklevel=2)
+        held = vars(self)
+        groups = [(group, "lr") for group in self.optimizer.param_groups]
+        host(self._advance, state=((held, "last_epoch"), (held, "_last_lr"), *groups))
+
+    def _advance(self) -> None:
         self.last_epoch += 1
         self._set()
 

@@ -1,6 +1,6 @@
 """A step as it is written beside the same step compiled: all that can be seen of both, after each call, bit for bit."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 
 import minigrad as mg
 from minigrad.compiler.compiled import Compiled
+from minigrad.graph import Handle
 
 Make = Callable[[Any], SimpleNamespace]  # makes a world: `.step`, decorated with what it is given, and what it changes
 Action = Callable[[SimpleNamespace], Any]
@@ -30,8 +31,12 @@ def plain(x: Any) -> Any:
         return [(key, plain(value)) for key, value in x.items()]
     if isinstance(x, (SimpleNamespace,)):
         return plain({k: v for k, v in vars(x).items() if k != "step"})
+    if isinstance(x, Handle):
+        return sorted(hook.__name__ for hook in x._hooks.values())
     if callable(x) or isinstance(x, type):
         return getattr(x, "__name__", type(x).__name__)
+    if isinstance(x, Iterator):
+        return type(x).__name__
     return (type(x).__name__, repr(x) if not hasattr(x, "__dict__") else plain(vars(x)))
 
 
