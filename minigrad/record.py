@@ -115,7 +115,7 @@ def apply_unary(op: type[ops.Op], a: Tensor, settings: dict[str, Any] = NONE) ->
     return result
 
 
-def apply_binary(op: type[ops.Op], a: Tensor, b: Any) -> Any:
+def apply_binary(op: type[ops.Op], a: Any, b: Any) -> Any:
     """apply for two Tensors, or one and a Python number, done by hand as in apply_unary."""
     needs = 0
     if type(a) is float or type(a) is int:
