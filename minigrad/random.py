@@ -25,6 +25,7 @@ from minigrad.ties import top
 Shape = int | Sequence[int]
 
 _WORDS = 624  # of mt19937's state; it makes that many draws at a time
+_PART = 65_536  # normals made at a time, a multiple of 16
 _SEED = 67280421310721  # torch's default_rng_seed_val
 
 # torch's CPUGeneratorImplState, byte for byte, so that a state can travel between the two.
@@ -249,12 +250,16 @@ class Generator:
         if n < 16 or not contiguous:
             x = affine(self._normal_pairs(n), std, mean).astype(dtype)
         else:
-            x = self._uniform(n, dtype)
-            box_muller(x[: n - n % 16])
+            x = np.empty(n, dtype)
+            parts = [x[start : start + _PART] for start in range(0, n, _PART)]  # a large one needs no memory beside it
+            for part in parts:
+                part[...] = self._uniform(len(part), dtype)
+                box_muller(part[: len(part) - len(part) % 16])
             if n % 16:
                 x[-16:] = self._uniform(16, dtype)
                 box_muller(x[-16:])
-            x = affine(x, float(dtype.type(std)), float(dtype.type(mean)))
+            for part in parts:
+                part[...] = affine(part, float(dtype.type(std)), float(dtype.type(mean)))
         return x.reshape(shape)
 
     def _normal_pairs(self, n: int) -> NDArray[np.float64]:

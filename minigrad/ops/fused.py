@@ -60,9 +60,9 @@ class CrossEntropy(Op):
     def dlogits(dloss, e, totals, target, reduction):
         rows = np.arange(len(target))
         scale = dloss / len(target) if reduction == "mean" else dloss
-        probs = e / totals
-        dlogits = probs * (scale[:, None] if reduction == "none" else scale)
-        dlogits[rows, target] = (probs[rows, target] - 1) * scale  # not probs * scale - scale: near 1 that rounds more
+        dlogits = e * ((scale[:, None] if reduction == "none" else scale) / totals)
+        # Not dlogits - scale there: where the probability is near 1 that rounds more.
+        dlogits[rows, target] = (e[rows, target] / totals[:, 0] - 1) * scale
         return dlogits
 
 

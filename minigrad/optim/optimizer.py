@@ -17,6 +17,8 @@ from ..graph import Engine, enable_grad
 from ..nn.module import zero_grad
 from ..tensor import Tensor, changed, wrap
 
+PART = 131_072  # elements of a parameter that are changed at a time
+
 
 class Optimizer:
     """Base: holds param_groups, dicts of "params" and settings, and state, a dict for each parameter.
@@ -188,6 +190,17 @@ def host(function: Callable[..., Any], *args: Any, state: tuple[tuple[Any, Any],
     """
     capture = Engine.capture
     return function(*args) if capture is None else capture.host(function, args, state)
+
+
+def descend(array: Any, rate: Any, g: Any) -> None:
+    """array -= rate * g, some rows of a large one at a time: the product needs little memory then."""
+    if array.size <= PART:
+        array -= rate * g
+        return
+    rows = max(1, PART * len(array) // array.size)
+    for start in range(0, len(array), rows):
+        part = array[start : start + rows]
+        part -= rate * g[start : start + rows]
 
 
 def told(p: Tensor, how: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..convert import as_array
 from ..tensor import changed, wrap
-from .optimizer import Optimizer, arrays, host, number
+from .optimizer import Optimizer, arrays, descend, host, number
 
 
 class SGD(Optimizer):
@@ -57,7 +57,7 @@ class SGD(Optimizer):
                 g = g + decay * array
             if momentum:
                 g = self._momentum(p, g, group)
-            array -= rate * g
+            descend(array, rate, g)
             if p._watch is not None or p._view is not None:
                 changed(p, "SGD.step")
 
