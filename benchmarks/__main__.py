@@ -8,9 +8,22 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from benchmarks.run import bench
 from benchmarks.subjects import SUBJECTS
+
+
+def lines(results: dict[str, Any]) -> str:
+    """JSON with a line for each row, so that two runs can be compared by eye and by git."""
+    parts = []
+    for key, value in results.items():
+        if isinstance(value, list):
+            text = "[\n" + ",\n".join(json.dumps(entry) for entry in value) + "\n]"
+        else:
+            text = json.dumps(value)
+        parts.append(f"{json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = bench(threads, options.quick, options.only, lambda line: print(line, flush=True))
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "bench.json"
-    path.write_text(json.dumps(results, indent=1) + "\n")
+    path.write_text(lines(results))
     from benchmarks import plot, scale, table
 
     table.show(results, {name: import_module(f"benchmarks.subjects.{name}").TITLE for name in SUBJECTS})
