@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -17,6 +17,8 @@ from models.names import END, NamesError, Vocabulary
 MAX_LENGTH = 100  # characters; an untrained model may not find an end for long
 SEED_AFTER = 10  # the lecture samples with the seed it trained with, plus 10
 
+Odds = Callable[[tuple[int, ...], float], NDArray[np.float32]]
+
 _CACHE = 2**24  # probabilities to remember, 64 MB of them
 
 
@@ -29,12 +31,14 @@ def sample(
     start: str = "",
     temperature: float = 1.0,
     max_length: int = MAX_LENGTH,
+    odds: Odds | None = None,
 ) -> Iterator[str]:
     """n new names, without the end token, each made when asked for.
 
     The names and the generator's stream are the lecture's: one name after another, one multinomial draw a character.
     Few contexts make up most names, so the probabilities of each are worked out once and remembered: a thousand
-    names take the time of some hundred, and the first n are the same whatever n is.
+    names take the time of some hundred, and the first n are the same whatever n is. odds: what remembers them, where
+    they shall be known to the next call too: remembered(model).
 
     start: what each name begins with, lower-cased. temperature: the logits are divided by it; below 1 makes likely
     names likelier. max_length: where a name ends that has not ended by itself.
@@ -47,10 +51,7 @@ def sample(
     if not 0 < temperature < np.inf:
         raise ValueError(f"temperature is {temperature}, but it must be above 0 and finite")
     tokens = _start(start, vocab, max_length)
-
-    @lru_cache(maxsize=max(1, _CACHE // len(vocab)))
-    def probabilities(context: tuple[int, ...]) -> NDArray[np.float32]:
-        return _probabilities(model, context, temperature)
+    known = remembered(model, _CACHE // len(vocab)) if odds is None else odds
 
     def names() -> Iterator[str]:
         size = model.config.context
@@ -58,7 +59,7 @@ def sample(
             out = list(tokens)
             context = ((0,) * size + tuple(out))[-size:]
             while len(out) < max_length:
-                ix = int(generator.multinomial(probabilities(context), 1)[0, 0])
+                ix = int(generator.multinomial(known(context, temperature), 1)[0, 0])
                 if ix == 0:
                     break
                 context = (*context[1:], ix)
@@ -66,6 +67,19 @@ def sample(
             yield vocab.decode(out)
 
     return names()
+
+
+def remembered(model: MLP, most: int) -> Odds:
+    """The probabilities of the next character by context and temperature, the last `most` of them remembered.
+
+    Threads may share it.
+    """
+
+    @lru_cache(maxsize=max(1, most))
+    def odds(context: tuple[int, ...], temperature: float) -> NDArray[np.float32]:
+        return _probabilities(model, context, temperature)
+
+    return odds
 
 
 def next_character(model: MLP, vocab: Vocabulary, start: str = "", temperature: float = 1.0) -> list[tuple[str, float]]:

@@ -25,12 +25,13 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 import minigrad as mg
 from minigrad import __version__
 from models.names import NamesError
-from models.sample import next_character, sample
+from models.sample import next_character, remembered, sample
 from models.storage import Trained
 
 from .guard import Guard
 
 MOST_NAMES, LONGEST_START = 100, 50
+REMEMBERED = 50_000  # contexts and temperatures, some 15 MB
 PAGE = Path(__file__).parent / "page"
 FILES = {"style.css": "text/css", "script.js": "text/javascript", "icon.svg": "image/svg+xml"}
 T = TypeVar("T")
@@ -137,6 +138,7 @@ def build(trained: Trained, *, most: int = 64, workers: int = 2, hosts: tuple[st
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
     limiter: list[anyio.CapacityLimiter] = []  # made in the loop it is used in
     picture = _Once(lambda: _graph(trained))
+    odds = remembered(trained.model, REMEMBERED)
 
     async def work(function: Callable[[], T]) -> T:
         if not limiter:
@@ -156,8 +158,9 @@ def build(trained: Trained, *, most: int = 64, workers: int = 2, hosts: tuple[st
         generator = mg.Generator().manual_seed(seed)
         try:
             drawn = sample(
-                trained.model, trained.vocab, wish.n, generator, start=wish.start, temperature=wish.temperature
-            )
+                trained.model, trained.vocab, wish.n, generator, start=wish.start, temperature=wish.temperature,
+                odds=odds,
+            )  # fmt: skip
         except NamesError as error:
             raise HTTPException(422, f"start: {error}") from None
         return Names(names=await work(lambda: list(drawn)), seed=seed)
