@@ -23,8 +23,10 @@ from benchmarks.subjects import SUBJECTS
 from benchmarks.worker import environment
 
 ROOT = Path(__file__).resolve().parents[1]
-MORE_THREADS = ("step", "large", "second", "evaluation", "scale")  # the others call no BLAS that has work for two
+MORE_THREADS = ("step", "large", "second", "evaluation")  # the others call no BLAS that has work for two
+MINUTES = 20  # of a whole run: what would begin later is left out, and said to be
 LONGEST = 420  # seconds of one process, then it is ended
+LATE = f"the {MINUTES} minutes were over"
 TRIES = 4  # a contender that ends the process is left out of the next try
 
 Say = Callable[[str], None]
@@ -44,6 +46,10 @@ def bench(threads: Sequence[int], quick: bool, only: Sequence[str], say: Say = p
                 if n > min(threads) and "memory" in task:
                     continue  # it is the same
                 started = time.time()
+                if started - began > MINUTES * 60:
+                    absent.append({"subject": subject, "threads": n, **task, "peer": "everybody", "reason": LATE})
+                    say(f"{module.TITLE}, {n} thread{'s' if n > 1 else ''}: left out, {LATE}")
+                    continue
                 what = ", ".join(f"{value:,}" if isinstance(value, int) else str(value) for value in task.values())
                 found = process(subject, n, quick, task)
                 about = {"subject": subject, "threads": n}

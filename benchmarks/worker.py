@@ -14,7 +14,7 @@ from benchmarks.job import Job
 
 def environment(threads: int) -> dict[str, str]:
     """What makes each library use this many threads; it is read when the library is imported."""
-    names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "CPU_COUNT")
+    names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "NUM_CPU_THREADS")
     flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" if threads == 1 else ""
     return {**dict.fromkeys(names, str(threads)), "XLA_FLAGS": flags, "PYTHONHASHSEED": "0"}
 

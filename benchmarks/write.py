@@ -31,9 +31,11 @@ def texts(results: dict[str, Any]) -> dict[Path, str]:
     found = {ROOT / "README.md": between((ROOT / "README.md").read_text(), "speed", report.readme(results))}
     page = ROOT / "docs/performance.md"
     text = between(page.read_text(), "goals", "\n".join(report.goals_table(report.Results(results))))
-    text = between(text, "step", "\n".join(report.step_table(report.Results(results))))
+    picture = "![bars of the step's time, with the six matrix products as the limit](performance/step.svg)"
+    text = between(text, "step", "\n".join([*report.step_table(report.Results(results)), "", picture]))
     text = between(text, "tables", report.tables(results))
-    text = between(text, "scale", scale.grown(results))
+    picture = "![time and peak memory over hidden size, batch, vocabulary and nodes of a chain](performance/scale.svg)"
+    text = between(text, "scale", f"{picture}\n\n{scale.grown(results)}")
     found[page] = between(text, "threads", scale.threads(results))
     return found
 

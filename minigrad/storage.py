@@ -9,6 +9,7 @@ Source: https://huggingface.co/docs/safetensors (format).
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -107,11 +108,20 @@ def _replace(path: Path, parts: list[bytes]) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)  # the name is in the folder, which has its own place on the disk
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """The new name is in the folder, which has its own place on the disk. Not every file system can be told so."""
     try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM):
+            raise
 
 
 def _plain(x: Any, at: str, arrays: dict[str, np.ndarray], depth: int) -> Any:

@@ -96,7 +96,7 @@ def train(options: argparse.Namespace, names_file: str) -> int:
         print(f"makemore train: warning: {problem}", file=sys.stderr)
     if lock.removed:
         raise Failed(f"{out} was removed during the run: it was made again, and the results are in it")
-    return stop.number
+    return 0 if finished else stop.number  # ctrl-C while the results were written changed nothing
 
 
 def _run(trainer: Trainer, stop: Any, quiet: bool, save: Callable[[], None], save_every: int) -> bool:

@@ -7,6 +7,7 @@ few times the file's own size. The model.npz of earlier versions is still read, 
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -181,12 +182,19 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def sync(place: Path) -> None:
-    """Make sure that a file's content, or a folder's list of names, is on the disk. Raises OSError."""
-    handle = os.open(place, os.O_RDONLY)
+    """Make sure that a file's content, or a folder's list of names, is on the disk. Raises OSError.
+
+    Not where the file system cannot be told so, as some across a network, and folders that may not be read.
+    """
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        handle = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM):
+            raise
 
 
 def _umask() -> int:

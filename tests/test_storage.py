@@ -1,5 +1,6 @@
 """save and load: what goes round, where it is written, what is refused, and the safetensors package's files."""
 
+import errno
 import io
 import os
 import tracemalloc
@@ -16,6 +17,7 @@ from hypothesis import given, strategies as st
 
 import minigrad as mg
 from minigrad import nn, optim, storage
+from models.storage import write_whole
 
 DTYPES = ["float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"]
 SHAPES = [(), (1,), (5,), (2, 3), (0,), (3, 0, 2), (1, 2, 1, 3)]
@@ -285,6 +287,52 @@ def test_an_error_in_the_middle_leaves_the_old_file(step, error, tmp_path, monke
     monkeypatch.undo()
     same([1, mg.ones(3)], mg.load(path))
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def written_by(write, monkeypatch):
+    """What write() asks of the system, in order: files brought to the disk, renames, folders brought to the disk."""
+    done = []
+    fsync, replace = os.fsync, os.replace
+
+    def watched_fsync(handle):
+        kind = "folder" if os.path.isdir(f"/proc/self/fd/{handle}") else "file"
+        done.append(f"fsync {kind} of {os.fstat(handle).st_size} bytes" if kind == "file" else "fsync folder")
+        fsync(handle)
+
+    def watched_replace(source, target):
+        done.append("rename")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(os, "replace", watched_replace)
+    write()
+    return done
+
+
+def test_content_is_on_the_disk_before_the_name_and_the_name_before_it_returns(tmp_path, monkeypatch):
+    path = tmp_path / "x"
+    done = written_by(lambda: mg.save(mg.ones(1000), path), monkeypatch)
+    assert done == [f"fsync file of {path.stat().st_size} bytes", "rename", "fsync folder"]
+    done = written_by(lambda: write_whole(tmp_path / "y", b"12345"), monkeypatch)[-3:]
+    assert done == ["fsync file of 5 bytes", "rename", "fsync folder"]
+
+
+@pytest.mark.parametrize(("number", "let_pass"), [(errno.EINVAL, True), (errno.EIO, False)])
+def test_a_file_system_without_fsync_of_folders(number, let_pass, tmp_path, monkeypatch):
+    fsync = os.fsync
+
+    def of_files_alone(handle):
+        if os.path.isdir(f"/proc/self/fd/{handle}"):
+            raise OSError(number, os.strerror(number))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", of_files_alone)
+    if let_pass:
+        mg.save(1, tmp_path / "x")
+        assert mg.load(tmp_path / "x") == 1
+    else:
+        with pytest.raises(RuntimeError, match="Input/output error"):
+            mg.save(1, tmp_path / "x")
 
 
 def test_places_that_cannot_be_written_are_one_line(tmp_path):

@@ -19,7 +19,6 @@ from tinygrad.nn.optim import SGD
 def step(problem: Problem) -> Stepper:
     if shutil.which(os.environ.get("CC", "clang")) is None:
         raise Absent("it needs the program clang (on Debian: apt install clang)")
-    os.environ["CPU_COUNT"] = str(problem.threads)
     X, Y, n = problem.X.astype("int32"), problem.Y.astype("int32"), problem.batch
     C, W1, b1, W2, b2, gain, bias = parameters = [Tensor(values.copy()).realize() for values in problem.start]
     optimizer = SGD(parameters, lr=LR)

@@ -40,6 +40,7 @@ def run(job: Job) -> None:
     for name in PEERS[2:] if n > 100_000 else ():
         job.absent[name] = "it takes 10 to 60 us a node, and recurses: no more than 100,000 nodes are tried"
     ready = job.agreeing(SCALARS, PEERS, prepare, "minigrad", relative=True)
-    long = n > 100_000  # a round is most of a minute: one, and the check before it was the warm-up
-    times = turns(ready, job.seconds(8, 1.5), least=1 if long else 3, calls_each=1 if long else None)
+    long = n >= 100_000  # rounds of many seconds: two, or one, and the check before them was the warm-up
+    least = 1 if n > 100_000 else 2 if long else 3
+    times = turns(ready, job.seconds(8, 1.5), least=least, calls_each=1 if long else None)
     job.rows += rows(times, "ns", ("torch eager", "micrograd"), program.nodes, case=case)

@@ -21,10 +21,7 @@ PEERS = (
     "numpy, buffers reused", "matrix products alone", "torch eager", "torch eager chunked", "JAX jit",
 )  # fmt: skip
 # Whose memory is measured: what a compiler needs for itself is not of interest here.
-HELD = (
-    "minigrad", "minigrad chunked", "minigrad captured", "numpy by hand", "numpy, buffers reused", "torch eager",
-    "torch eager chunked",
-)  # fmt: skip
+HELD = ("minigrad", "minigrad captured", "numpy by hand", "torch eager")
 STEPS_HELD = 3  # a step begins while the gradients of the one before are still there
 
 

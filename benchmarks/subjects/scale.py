@@ -12,9 +12,9 @@ from benchmarks.subjects.step import steps
 
 TITLE = "How cost grows"
 AXES = {
-    "hidden": (25, 50, 100, 200, 400, 800, 1600, 3200),
-    "batch": (8, 32, 128, 512, 2048, 8192),
-    "vocab": (27, 100, 1_000, 10_000, 50_000),
+    "hidden": (25, 100, 200, 800, 3200),
+    "batch": (8, 32, 256, 2048, 8192),
+    "vocab": (27, 1_000, 10_000, 50_000),
 }
 QUICK = {"hidden": (50, 800)}
 PEERS = ("minigrad", "minigrad captured", "numpy by hand", "torch eager", "matrix products alone")

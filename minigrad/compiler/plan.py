@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .blocks import Chain, chains as find_chains
 from .capture import Call, Capture, Local, Memory, Place
 from .source import Writer
 
@@ -62,14 +63,18 @@ def build(capture: Capture, inputs: list[Place], outputs: list[Any], kept: list[
     calls = needed(capture.calls, outputs)
     calls, renamed = without_copies(calls, outputs, inputs)
     outputs = [renamed(x) if type(x) is Place else x for x in outputs]
-    lives(calls, outputs)
+    chains = find_chains(calls, {out.memory for out in outputs if type(out) is Place})
+    lives(calls, outputs, chains)
     own = {out.memory for out, keep in zip(outputs, kept, strict=True) if keep and type(out) is Place}
-    arena, offsets, report.separate = layout(calls, own, report)
+    arena, offsets, report.separate = layout(calls, own, {m for chain in chains for m in chain.scratch}, report)
     report.planned = arena.nbytes
     writer = Writer(arena, offsets, own)
     writer.initials = initials(calls)
-    run, source, mutates_from = writer.write(calls, inputs, outputs, kept, report)
+    run, source, mutates_from = writer.write(calls, inputs, outputs, kept, report, chains)
     report.calls = len(calls)
+    report.chains += [[_name(call) for call in calls[chain.start : chain.stop]] for chain in chains]
+    if chains:
+        report.notes.append(f"{len(chains)} of the chains are made in blocks of rows, so that they stay in the cache")
     report.inputs = len(inputs)
     buffers = list(writer.apart.values())
     keeps = [
@@ -179,7 +184,7 @@ def _contiguous(place: Place) -> bool:
     return True
 
 
-def lives(calls: list[Call], outputs: list[Any]) -> None:
+def lives(calls: list[Call], outputs: list[Any], chains: list[Chain]) -> None:
     """Note the first and the last call that each memory and scalar takes part in."""
     for call in calls:
         for place in call.places():
@@ -189,6 +194,10 @@ def lives(calls: list[Call], outputs: list[Any]) -> None:
             if place.memory.first < 0:
                 place.memory.first = i
             place.memory.last = i
+    for chain in chains:  # whose calls take turns: what one of them uses is alive in all
+        for call in calls[chain.start : chain.stop]:
+            for place in call.places():
+                place.memory.last = max(place.memory.last, chain.stop - 1)
     for out in outputs:
         if type(out) is Place:
             out.memory.last = len(calls)
@@ -197,7 +206,9 @@ def lives(calls: list[Call], outputs: list[Any]) -> None:
 ELEMENTWISE_IN_PLACE = ("ufunc",)
 
 
-def layout(calls: list[Call], own: set[Memory], report: Report) -> tuple[np.ndarray, dict[Memory, int], int]:
+def layout(
+    calls: list[Call], own: set[Memory], scratch: set[Memory], report: Report
+) -> tuple[np.ndarray, dict[Memory, int], int]:
     """An arena for the local memory: its bytes, each memory's offset, and what separate blocks would take.
 
     The smallest free gap that is large enough is taken. The result of an elementwise call goes into the place of an
@@ -231,7 +242,7 @@ def layout(calls: list[Call], own: set[Memory], report: Report) -> tuple[np.ndar
             seen.add(memory)
             n = _size(memory)
             separate += n
-            if memory in own:
+            if memory in own or memory in scratch:
                 continue
             if memory.last >= i:
                 ends.setdefault(memory.last, []).append(memory)
@@ -271,12 +282,11 @@ def layout(calls: list[Call], own: set[Memory], report: Report) -> tuple[np.ndar
 
 
 def _verb(calls: list[Call], memory: Memory) -> str:
-    for call in calls:
-        if type(call.out) is Place and call.out.memory is memory:
-            return getattr(call.function, "__name__", None) or (
-                call.function if isinstance(call.function, str) else call.kind
-            )
-    return "value"
+    return next((_name(c) for c in calls if type(c.out) is Place and c.out.memory is memory), "value")
+
+
+def _name(call: Call) -> str:
+    return call.function if isinstance(call.function, str) else getattr(call.function, "__name__", None) or call.kind
 
 
 def _in_place(call: Call, dying: list[Memory], offsets: dict[Memory, int]) -> Memory | None:

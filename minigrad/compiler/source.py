@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .blocks import Blocks, Chain
 from .capture import Call, Local, Memory, Place
 
 SYMBOLS = {
@@ -33,6 +34,7 @@ class Writer:
         self.names: dict[Any, str] = {}
         # Warnings of numpy's are those of the rules, which minigrad silences by module.
         self.scope: dict[str, Any] = {"__name__": "minigrad.replay", "copyto": np.copyto, "Different": Different}
+        self.aliases: dict[Any, str] = {}  # names of places within a loop over blocks
         self.fills: dict[int, list[str]] = {}  # by the number of a Local, the arrays that hold it
         self.initials: list[tuple[np.ndarray, np.ndarray]] = []  # constants that the step writes to, as they were
 
@@ -53,8 +55,13 @@ class Writer:
             return np.empty(place.shape, place.dtype)
         return np.ndarray(place.shape, place.dtype, buffer, offset, place.strides)
 
+    def key(self, place: Place) -> tuple[Any, ...]:
+        return place.memory, place.offset, place.shape, place.strides, place.dtype
+
     def name(self, place: Place) -> str:
-        key = (place.memory, place.offset, place.shape, place.strides, place.dtype)
+        key = self.key(place)
+        if key in self.aliases:
+            return self.aliases[key]
         if key not in self.names:
             kind = {"external": "p", "constant": "c", "input": "x"}.get(place.memory.kind, "b")
             name = self.names[key] = f"{kind}{len(self.names)}"
@@ -203,11 +210,19 @@ class Writer:
         return [f"{out}[...] = {self.expression(call)}"]
 
     def write(
-        self, calls: list[Call], inputs: list[Place], outputs: list[Any], kept: list[bool], report: Any
-    ) -> tuple[Callable[..., Any], str, int]:
+        self, calls: list[Call], inputs: list[Place], outputs: list[Any], kept: list[bool], report: Any,
+        chains: list[Chain],
+    ) -> tuple[Callable[..., Any], str, int]:  # fmt: skip
         """(the function, its source, the line from which on memory from outside is written)."""
         statements: list[Any] = []
-        for call in calls:
+        blocked = {i: chain for chain in chains for i in range(chain.start, chain.stop)}
+        for i, call in enumerate(calls):
+            if i in blocked:
+                if i == blocked[i].start:
+                    mine = calls[i : blocked[i].stop]
+                    changes = any(one.changes for one in mine)
+                    statements.append((Blocks(self, blocked[i]).text(calls), changes, call.line))
+                continue
             outside = call.changes
             statements += [(line, outside, call.line) for line in self.statement(call)]
             if call.kind == "host":

@@ -132,6 +132,8 @@ class Traced:
         return self.copy()
 
     def __getattr__(self, name: str) -> Any:
+        if name in ("__array_struct__", "__array_interface__"):  # numpy goes on to ask for __array__
+            raise AttributeError(name)
         found = getattr(self.value, name)  # whatever else an ndarray has
         self.capture.escape(f"uses .{name} of an array")
         return found

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes, ops, rounding
+from ..ops.shape import in_order
 from ..record import apply
 from ..tensor import Tensor, wrap
 from ..ties import top
@@ -70,7 +71,7 @@ def topk(
         return results.topk(x.clone(), Tensor(0)) if k else results.topk(x.reshape(1)[:0], Tensor([], dtypes.int64))
     rows = np.moveaxis(x.array, at, -1)
     places = top(rows.reshape(math.prod(rows.shape[:-1]), n), k, largest).reshape(*rows.shape[:-1], k)
-    indices = np.ascontiguousarray(np.moveaxis(places, -1, at))
+    indices = in_order(np.moveaxis(places, -1, at))
     return results.topk(_chosen(x, indices, at), wrap(indices))
 
 

@@ -132,7 +132,7 @@ class Triu(Op):
 
 def in_order(x):
     """x with its memory in the order of its dimensions, as torch makes the results of these ops."""
-    return x if x.flags.c_contiguous else np.ascontiguousarray(x)
+    return x if x.flags.c_contiguous else x.copy()
 
 
 class Cat(Op):

@@ -87,6 +87,15 @@ def test_a_process_that_takes_too_long_is_ended():
     assert set(found["absent"].values()) == {"it took longer than 0.2 s"}
 
 
+def test_what_would_begin_too_late_is_left_out_and_said(monkeypatch):
+    monkeypatch.setattr(run, "MINUTES", -1)
+    said = []
+    results = run.bench([1], True, ["second", "sampling"], said.append)
+    assert results["rows"] == []
+    assert [(a["subject"], a["reason"]) for a in results["absent"]] == [("second", run.LATE), ("sampling", run.LATE)]
+    assert said[1] == f"Sampling 1,000 names, 1 thread: left out, {run.LATE}"
+
+
 def test_turns_alternate_and_ratios_are_within_a_round():
     order = []
     times = turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 0, least=4, calls_each=1)

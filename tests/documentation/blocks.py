@@ -2,7 +2,8 @@
 
 Python blocks share one namespace from the top of the page to its end. A block with `>>>` is a doctest. Of any other
 what it prints is compared with the ```text block that follows it at once, if there is one. ```console blocks hold
-commands after `$ ` and what they print. In all of them `...` stands for anything.
+commands after `$ ` and what they print. In all of them `...` stands for anything. Of ```sh blocks, which install or
+take minutes, the names are checked: targets of make, files, commands and options of makemore. TOML and JSON is parsed.
 
 What hangs on the last bits of a training run, which processors differ in, is followed by ```text about: numbers agree
 to a twentieth and words to the letter; or by ```text such as: something else of as many lines.
@@ -12,12 +13,15 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import functools
 import io
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +29,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>```+|:::+)(?P<info>.*)$")
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-SHOWN = {"text", "toml", "json", "make"}  # nothing to run: outputs, files, and commands that are checked by name
+PARSED = {"toml": tomllib.loads, "json": json.loads}
+SHOWN = {"text"}  # nothing to run
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -85,6 +90,8 @@ class Page:
                 self.console(block, where)
             elif block.language in ("", "sh", "bash"):
                 known(block, where)
+            elif block.language in PARSED:
+                PARSED[block.language](block.text)
             else:
                 assert block.language in SHOWN, f"{where}: a block of {block.language!r} is neither run nor known"
             self.ran += 1
@@ -139,6 +146,19 @@ def known(block: Block, where: str) -> None:
         if words[:1] == ["make"]:
             missing = {word for word in words[1:] if "=" not in word} - targets
             assert not missing, f"{where}: the Makefile has no {missing}"
+        if words[:1] == ["makemore"]:
+            missing = {word.split("=")[0] for word in words if word.startswith("--")} - set(options_of(words[1]))
+            assert not missing, f"{where}: makemore {words[1]} has no {missing}"
         for word in words:
             if re.fullmatch(r"[\w./-]+\.(py|toml|md)", word) and "/" in word:
                 assert (ROOT / word).exists(), f"{where}: there is no {word}"
+
+
+@functools.cache
+def options_of(command: str) -> list[str]:
+    """What `makemore command --help` lists; AssertionError if there is no such command."""
+    done = subprocess.run(
+        [sys.executable, "-m", "models", command, "--help"], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+    assert done.returncode == 0, f"makemore has no {command}"
+    return re.findall(r"--[a-z-]+", done.stdout)

@@ -82,6 +82,8 @@ def test_blocks_share_a_namespace_and_outputs_are_compared(tmp_path: Path) -> No
         "```console\n$ rm x\n```\n",
         "```sh\nmake nothing-of-the-kind\n```\n",
         "```sh\npython benchmarks/nothing.py\n```\n",
+        "```sh\nmakemore train --stepz 3\n```\n",
+        "```sh\nmakemore tarin\n```\n",
         "```pyhton\nx\n```\n",
     ],
 )

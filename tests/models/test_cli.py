@@ -8,7 +8,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -137,7 +136,7 @@ def test_ctrl_c_saves_what_was_trained(tmp_path):
     try:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("      0/10000000: ")
-        time.sleep(0.3)
+        assert process.stdout.readline().startswith("  10000/10000000: ")  # on a busy machine that takes its time
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
     finally:
@@ -147,7 +146,7 @@ def test_ctrl_c_saves_what_was_trained(tmp_path):
     assert said
     steps = int(said[1].replace(",", ""))
     metrics = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
-    assert json.loads(metrics[-1])["step"] == steps > 10
+    assert json.loads(metrics[-1])["step"] == steps > 10_000
     assert {p.name for p in (tmp_path / "out").iterdir()} == FILES | {"checkpoints"}
     samples = makemore("sample", cwd=tmp_path).stdout
     assert samples == (tmp_path / "out" / "samples.txt").read_text()

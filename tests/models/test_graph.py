@@ -260,6 +260,17 @@ def test_a_model_that_does_not_say_how_it_was_trained(here, capsys, tmp_path, ab
     )
 
 
+@pytest.mark.parametrize("about", [{"skipped": [3]}, {"changes": ["from step 5: --lr 0.2"]}], ids=str)
+def test_a_run_that_its_seed_does_not_repeat(here, capsys, tmp_path, about):
+    """Its last step is the model itself; those before are not found by training again."""
+    trained = load_model(here / "out")
+    trained.about |= about
+    save_model(tmp_path / "model.safetensors", trained)
+    assert "was changed or skipped steps on its way" in refused(capsys, "--out", tmp_path, "--step", 2)
+    done = trained.about["steps"]
+    assert find(tmp_path, done, "names.txt").number == done
+
+
 def test_a_folder_where_the_picture_must_go(here, capsys, tmp_path):
     (tmp_path / "graph-step-0-chunked.svg").mkdir()
     assert "a folder where a file must go" in refused(capsys, "--out", tmp_path)
