@@ -76,6 +76,12 @@ def test_the_chunked_step() -> None:
     long_run(lecture(True), batches(1500), 10, 1_490)
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_step_of_many_rows(chunked: bool) -> None:
+    """The largest of many short rows is taken across them, by another numpy call than that of a few."""
+    long_run(lecture(chunked), batches(8, rows=600), 8, 6)
+
+
 def classifier(wrap: Any) -> SimpleNamespace:
     model = nn.Sequential(
         nn.Embedding(VOCAB, 4), nn.Flatten(), nn.Linear(12, 8, bias=False), nn.BatchNorm1d(8), nn.Tanh(),
