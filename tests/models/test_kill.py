@@ -67,8 +67,8 @@ sys.exit(status)
 """
 
 
-def life(cwd, *arguments, kill_at=0, after=None):
-    """One process, killed at a call, or `after` seconds from its first line on, or not at all: (killed, stderr)."""
+def life(cwd, *arguments, kill_at=0, after=None, progress=lambda: True):
+    """One process: (killed, stderr). Killed at a call, or `after` seconds from its first line and progress() on."""
     process = subprocess.Popen(
         [sys.executable, "-c", LAUNCHER, "train", *map(str, arguments)],
         cwd=cwd, env={**ENVIRONMENT, "KILL_AT": str(kill_at)}, text=True,
@@ -77,6 +77,8 @@ def life(cwd, *arguments, kill_at=0, after=None):
     try:
         if after is not None:
             process.stdout.readline()
+            while process.poll() is None and not progress():
+                time.sleep(0.01)
             time.sleep(after)
             process.kill()
         _, stderr = process.communicate(timeout=300)
@@ -103,26 +105,36 @@ def same_end(a, b):
         assert (a / name).read_bytes() == (b / name).read_bytes()
 
 
-def test_killed_at_random_moments(tmp_path, capsys):
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_killed_at_random_moments(tmp_path, capsys, optimizer):
     chance = random.Random(SEED)
-    options = ["--hidden", 20, "--steps", max(1500, 400 * KILLS // 2), "--optimizer", chance.choice(["sgd", "adamw"])]
+    options = ["--hidden", 20, "--steps", max(1500, 400 * KILLS // 4), "--optimizer", optimizer]
     train(*options, "--checkpoint-every", 10**6, "--quiet", "--out", "whole", cwd=tmp_path)
     out, half_written, steps, done = tmp_path / "out", 0, [], 0
-    for _ in range(KILLS // 2):
+
+    def files():
+        return [path.name for path in Store(out, 3).files()]
+
+    for _ in range(KILLS // 4):
         begin = ["--resume"] if steps else ["--force", *options, "--checkpoint-every", 5]
-        killed, stderr = life(tmp_path, *begin, after=chance.uniform(0, 0.3))
+        before = files()
+        written = (lambda before=before: files() != before) if chance.random() < 0.5 else (lambda: True)
+        killed, stderr = life(tmp_path, *begin, after=chance.uniform(0, 0.3), progress=written)
         assert killed, f"it came to its end before it was killed: {stderr}"
         done += 1
         half_written += len(list((out / "checkpoints").glob(".*.part")))
         if (step := newest(out)) is not None:
             assert not steps or step >= steps[-1]
             steps.append(step)
-    life(tmp_path, "--resume", "--quiet")
+    begin = ["--resume"] if steps else ["--force", *options]
+    life(tmp_path, *begin, "--quiet", "--checkpoint-every", 1000)
     same_end(out, tmp_path / "whole")
     assert not list((out / "checkpoints").glob(".*.part"))
     with capsys.disabled():
-        print(f"\nseed {SEED}: {done} kills at random moments, {half_written} of them half way through a file, "
-              f"at steps {steps} of {options[3]}; the same end")  # fmt: skip
+        print(
+            f"\n{optimizer}, seed {SEED}: {done} kills at random moments, {half_written} of them half way through a "
+            f"file, at steps {steps} of {options[3]}; the same end"
+        )
 
 
 def test_killed_while_files_are_written(tmp_path, capsys):
@@ -132,7 +144,7 @@ def test_killed_while_files_are_written(tmp_path, capsys):
     calls = int(re.search(r"calls (\d+)", stderr)[1])
     assert calls > 60
     out, places, ended, precious = tmp_path / "out", [], 0, None
-    while len(places) < (KILLS + 1) // 2:
+    while len(places) < KILLS - 2 * (KILLS // 4):
         begin = ["--resume"] if newest(out) is not None else ["--force", *options]
         at = chance.randint(1, calls)
         killed, _ = life(tmp_path, *begin, kill_at=at)
