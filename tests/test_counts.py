@@ -24,6 +24,11 @@ COUNTS = {
     "fused": {"numpy calls": 89, "bytes made": 592_960, "Python calls": 158, "peak bytes": 186_104},
     "chunked": {"numpy calls": 109, "bytes made": 899_904, "Python calls": 391, "peak bytes": 242_884},
 }
+# Of a replay of the captured step: what is laid out once, and all calls around numpy's of one step.
+CAPTURED = {
+    "fused": {"numpy calls": 82, "bytes laid out": 132_672, "Python calls": 28},
+    "chunked": {"numpy calls": 102, "bytes laid out": 158_272, "Python calls": 33},
+}
 
 
 def stepper(kind: str) -> tuple[Callable[[Any, Any], Any], Any, Any]:
@@ -46,7 +51,10 @@ def stepper(kind: str) -> tuple[Callable[[Any, Any], Any], Any, Any]:
 
 
 def python_calls(kind: str) -> int:
-    step, X, Y = stepper(kind)
+    return called(*stepper(kind))
+
+
+def called(step: Callable[[Any, Any], Any], X: Any, Y: Any) -> int:
     calls = 0
 
     def count(frame: Any, event: str, arg: Any) -> None:
@@ -102,6 +110,18 @@ def test_no_more_python_around_numpy_than_before(kind: str) -> None:
 @pytest.mark.parametrize("kind", COUNTS)
 def test_no_more_memory_at_once_than_before(kind: str) -> None:
     assert peak_bytes(kind) <= COUNTS[kind]["peak bytes"] * SOME
+
+
+@pytest.mark.parametrize("kind", CAPTURED)
+def test_a_replay_does_no_more_than_before(kind: str) -> None:
+    step, X, Y = stepper(kind)
+    captured = mg.compile(step)
+    for _ in range(3):
+        captured(X, Y)
+    found, known = mg.compile.explain(captured), CAPTURED[kind]
+    assert found.calls <= known["numpy calls"] * SOME
+    assert found.planned <= known["bytes laid out"] * SOME
+    assert called(captured, X, Y) <= known["Python calls"] * SOME
 
 
 def test_a_copy_more_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
