@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from models.storage import read_bounded
 
 METRICS = "metrics.jsonl"
 RATIOS = ("update_to_data", "grad_to_data")
+LOSS, RATIO = 1e39, 1e100  # above any float32 and any quotient of two; larger ones have no place on an axis
 MOST = 100_000_000  # bytes; a run's are about a million
 
 
@@ -46,13 +46,13 @@ def check_line(line: Any, before: int) -> None:
     if type(line["step"]) is not int or not before < line["step"] < 2**53:
         raise ValueError(f"step {line['step']!r} after step {before}")
     for key in ("loss", "mean_loss"):
-        if not _number(line[key]):
+        if not _number(line[key], LOSS):
             raise ValueError(f"{key} is {line[key]!r}")
     for kind in RATIOS:
         for name, ratio in line.get(kind, {}).items():
-            if not (ratio is None or _number(ratio)):
+            if not (ratio is None or _number(ratio, RATIO)):
                 raise ValueError(f"{kind} of {name} is {ratio!r}")
 
 
-def _number(x: Any) -> bool:
-    return type(x) in (int, float) and 0 <= x < math.inf
+def _number(x: Any, most: float) -> bool:
+    return type(x) in (int, float) and 0 <= x < most

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import minigrad as mg
 import viz
+from models.errors import BadInput
+from models.metrics import read_metrics
+from models.mlp import PARAMETERS
 from tests.fuzz.mutate import TOKENS
+from viz import plots
 
 COUNT = int(os.environ.get("MINIGRAD_FUZZ", "50"))
 PIECES = [
@@ -53,6 +59,40 @@ def test_names_in_a_picture(tmp_path: Path, names: list[str]) -> None:
     circles = sum(1 for leaf in leaves.values() if leaf.requires_grad)
     assert svg.count("leaf") >= circles  # none has swallowed another
     assert [path.name for path in tmp_path.iterdir()] == ["graph.svg"]
+
+
+NUMBERS = st.one_of(st.floats(0), st.sampled_from([0, 5e-324, 1e-45, 1e-300, 3.4e38, 9e38, 9e99, 1, 10**18]))
+LINES = st.lists(
+    st.tuples(st.integers(1, 2**45), NUMBERS, NUMBERS, st.dictionaries(st.sampled_from(PARAMETERS), NUMBERS)),
+    min_size=1, max_size=6,
+)  # fmt: skip
+
+
+@FILES
+@given(LINES)
+def test_whatever_metrics_are_read_are_drawn(tmp_path: Path, made: list[Any]) -> None:
+    step, rows = -1, []
+    for apart, loss, mean, ratios in made:
+        step += apart
+        rows.append({"step": step, "loss": loss, "mean_loss": mean, "update_to_data": ratios})
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    try:
+        lines = read_metrics(path)
+    except BadInput as error:
+        assert "is inf" in str(error) or any(f"is {x!r}" in str(error) for row in made for x in _all(row))
+        return
+    steps = [line["step"] for line in lines]
+    ratios = {name: [line["update_to_data"].get(name) for line in lines] for name in PARAMETERS}
+    for figure in (
+        plots.loss([line["loss"] for line in lines], steps, means=[line["mean_loss"] for line in lines]),
+        plots.update_ratios(steps, ratios),
+    ):
+        plots.save(figure, tmp_path / "plot.png")
+
+
+def _all(row: Any) -> list[Any]:
+    return [*row[1:3], *row[3].values()]
 
 
 class _Tags(HTMLParser):
