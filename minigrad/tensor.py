@@ -247,7 +247,7 @@ class Tensor(Vocabulary):
     def __bool__(self) -> bool:
         if self.array.size != 1:
             raise RuntimeError(f"the truth of a Tensor of shape {self.array.shape} is ambiguous: use .any() or .all()")
-        return bool(self.array.item())
+        return bool(self.array)
 
     def __int__(self) -> int:
         return int(self._one())

@@ -135,7 +135,11 @@ class Traced:
         if name in ("__array_struct__", "__array_interface__"):  # numpy goes on to ask for __array__
             raise AttributeError(name)
         found = getattr(self.value, name)  # whatever else an ndarray has
-        self.capture.escape(f"uses .{name} of an array")
+        self.capture.escape(
+            "takes the values of a Tensor out as a numpy array"
+            if name.startswith("__array")
+            else f"uses .{name} of an array"
+        )
         return found
 
 
@@ -318,12 +322,13 @@ def concrete(left: list[Any]) -> dict[int, Any]:
     places: dict[int, Any] = {}
     for x in gc.get_objects():
         kind = type(x)
-        if kind is Node:
-            if x.saved is not None:
+        if kind is Node:  # which another thread may be making just now
+            if getattr(x, "saved", None) is not None:
                 x.saved = plain(x.saved)
-            x.settings = plain(x.settings)
+            if getattr(x, "settings", None):
+                x.settings = plain(x.settings)
         elif kind is View:
-            if isinstance(x.chain, list):
+            if isinstance(getattr(x, "chain", None), list):
                 x.chain = plain(x.chain)
         elif kind is Traced:
             left.append(weakref.ref(x))

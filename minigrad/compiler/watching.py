@@ -79,7 +79,10 @@ class Watch:
         return self
 
     def __exit__(self, *error: object) -> None:
-        sys.setprofile(self._before)
+        if self._before is None or callable(self._before):
+            sys.setprofile(self._before)
+        else:
+            self._before.enable()  # cProfile's, which is no function: it sets itself
 
     def _trust(self, code: types.CodeType) -> bool:
         """Whether the code is the engine's own, numpy's or the pictures', which need no watching."""

@@ -1,5 +1,7 @@
 """A step as it is written beside the same step compiled: all that can be seen of both, after each call, bit for bit."""
 
+import pickle
+import random
 from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -31,13 +33,22 @@ def plain(x: Any) -> Any:
         return [(key, plain(value)) for key, value in x.items()]
     if isinstance(x, (SimpleNamespace,)):
         return plain({k: v for k, v in vars(x).items() if k != "step"})
+    if isinstance(x, mg.Generator):
+        return plain(x.get_state())
+    if isinstance(x, (np.random.Generator, np.random.RandomState, random.Random)):
+        return pickle.dumps(x)
     if isinstance(x, Handle):
         return sorted(hook.__name__ for hook in x._hooks.values())
     if callable(x) or isinstance(x, type):
         return getattr(x, "__name__", type(x).__name__)
     if isinstance(x, Iterator):
         return type(x).__name__
-    return (type(x).__name__, repr(x) if not hasattr(x, "__dict__") else plain(vars(x)))
+    return (
+        type(x).__name__,
+        repr(x)
+        if not hasattr(x, "__dict__")
+        else plain({k: v for k, v in vars(x).items() if not k.startswith("_compiled")}),
+    )
 
 
 def run(make: Make, wrap: Any, actions: Iterable[Action]) -> tuple[SimpleNamespace, list[Any], list[Any]]:
