@@ -33,7 +33,7 @@ def tasks(quick: bool) -> list[dict[str, Any]]:
 def run(job: Job) -> None:
     times: dict[str, list[float]] = {}
     memory: dict[str, list[float]] = {}
-    for i in range(4 if job.quick else 12):
+    for i in range(4 if job.quick else 9):
         for name, module in LIBRARIES.items():
             if find_spec(module.partition(".")[0]) is None:
                 job.absent[name] = f"{module.partition('.')[0]} is not installed"

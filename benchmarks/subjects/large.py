@@ -36,7 +36,7 @@ def run(job: Job) -> None:
     name = job.task.get("memory")
     if name is None:
         problem = Problem(**CASES[case], threads=job.threads)
-        job.rows += steps(job, problem, PEERS, job.seconds(15, 3), 3, case=case)
+        job.rows += steps(job, problem, PEERS, job.seconds(9, 3), 3, case=case)
     else:
         found = job.attempt(name, lambda: memory(name, CASES[case], job.threads))
         if found is not None:

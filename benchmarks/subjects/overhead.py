@@ -124,7 +124,7 @@ def one(job: Job, link: Link, case: str) -> None:
         if ready is not None:
             forward[name], backward[name] = ready
             before[name] = forward[name]
-    seconds = job.seconds(0.8, 0.25)
+    seconds = job.seconds(0.5, 0.25)
     for direction, times in (
         ("forward", turns(forward, seconds)), ("backward", turns(backward, seconds, before=before)),
     ):  # fmt: skip

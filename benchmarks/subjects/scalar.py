@@ -35,7 +35,7 @@ def run(job: Job) -> None:
         return timed, values(timed())
 
     ready = job.agreeing(SCALARS, names, prepare, "micrograd" if _there("micrograd") else "minigrad", relative=True)
-    times = turns(ready, job.seconds(12, 4))
+    times = turns(ready, job.seconds(8, 4))
     job.rows += rows(times, "ns", ("micrograd", "torch eager"), program.nodes, case=CASE)
 
 

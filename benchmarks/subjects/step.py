@@ -28,7 +28,7 @@ def tasks(quick: bool) -> list[dict[str, Any]]:
 def run(job: Job) -> None:
     if job.quick:
         job.absent["torch.compile"] = "its compilation is left out of a quick run"
-    job.rows += steps(job, Problem(threads=job.threads), list(STEPS), job.seconds(25, 6), CHECKED, case="lecture")
+    job.rows += steps(job, Problem(threads=job.threads), list(STEPS), job.seconds(16, 6), CHECKED, case="lecture")
 
 
 def steps(
