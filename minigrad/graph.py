@@ -297,7 +297,8 @@ def walk(
             if explains:
                 _note(parent, node, gradient, held is None, bool(retained))
             if held is not None:
-                if type(held) is np.ndarray and held.base is None and getrefcount(held) == _ALONE:
+                plain = type(held) is np.ndarray and type(gradient) is np.ndarray
+                if plain and held.base is None and getrefcount(held) == _ALONE:
                     held += gradient
                 else:
                     flight[parent] = held + gradient

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import enum
 import functools
+import gc
 import math
 import operator
 import sys
@@ -74,11 +75,14 @@ class Watch:
         self._trusted: dict[types.CodeType, bool] = {}
 
     def __enter__(self) -> Watch:
-        self._before = sys.getprofile()
+        self._before, self._collects = sys.getprofile(), gc.isenabled()
+        gc.disable()  # what the collector calls is not the step's
         sys.setprofile(self._event)
         return self
 
     def __exit__(self, *error: object) -> None:
+        if self._collects:
+            gc.enable()
         if self._before is None or callable(self._before):
             sys.setprofile(self._before)
         else:

@@ -1,0 +1,90 @@
+"""Random programs (tests/parity/programs.py) as compiled steps: bit for bit the eager ones over calls with new data.
+
+The environment variable MINIGRAD_EXAMPLES is the number of programs (30 if not set).
+"""
+
+import os
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, note, settings
+
+import minigrad as mg
+from tests.parity.programs import Program, programs
+
+from .beside import plain
+
+EXAMPLES = int(os.environ.get("MINIGRAD_EXAMPLES", 30))
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much, HealthCheck.large_base_example]
+LEAF = re.compile(r"^(\w) = m\.tensor\(rng\.uniform\(-1, 1, (.*?)\), dtype=m\.float64(, requires_grad=True)?\)$")
+
+
+def world(wrap: Any, program: Program, dtype: Any) -> SimpleNamespace:
+    """The program's leaves that require grad are parameters, the others what the step is given."""
+    rng = np.random.default_rng(0)
+    names: dict[str, Any] = {"m": mg}
+    given, shapes, body = [], [], []
+    for line in program.lines:
+        leaf = LEAF.match(line)
+        if leaf is None:
+            body.append(line)
+        elif leaf[3]:
+            names[leaf[1]] = mg.tensor(rng.uniform(-1, 1, eval(leaf[2])).astype(dtype), requires_grad=True)
+        else:
+            given.append(leaf[1])
+            shapes.append(eval(leaf[2]))
+    roots = ", ".join(f"{name}.sum()" for name in program.results)
+    body += [
+        f"roots = [x for x in ({roots},) if x.requires_grad]",
+        f"for p in ({', '.join(program.leaves)},):",
+        "    p.grad = None",
+        "if roots:",
+        "    m.autograd.backward(roots)",
+        "with m.no_grad():",
+        f"    for p in ({', '.join(program.leaves)},):",
+        "        if p.grad is not None:",
+        "            p.sub_(p.grad.clamp(-1, 1) * 0.01)",
+        f"return [x.detach().clone() for x in ({', '.join(program.results)},)]",
+    ]
+    exec("\n".join([f"def step({', '.join(given)}):", *("    " + line for line in body)]), names)
+    return SimpleNamespace(
+        step=wrap(names["step"]), shapes=shapes, leaves=[names[name] for name in program.leaves], names=names
+    )  # fmt: skip
+
+
+def attempt(made: SimpleNamespace, data: list[Any]) -> Any:
+    """What a step gives, or its error: a mask may pick so few that the next shapes do not go together."""
+    try:
+        return made.step(*[mg.tensor(x) for x in data])
+    except (RuntimeError, IndexError, ValueError) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_random_programs(dtype: Any) -> None:
+    replayed = []
+
+    @settings(
+        max_examples=EXAMPLES // 2,
+        suppress_health_check=SLOW,
+        deadline=None,
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    )
+    @given(programs(16))
+    def check(program: Program) -> None:
+        note(f"{program}")
+        eager, compiled = world(lambda step: step, program, dtype), world(mg.compile, program, dtype)
+        for call in range(5):
+            rng = np.random.default_rng(call)
+            data = [rng.uniform(-1, 1, shape).astype(dtype) for shape in eager.shapes]
+            want, got = attempt(eager, data), attempt(compiled, data)
+            assert plain(got) == plain(want), f"call {call}\n{mg.compile.explain(compiled.step)}"
+            assert plain(compiled.leaves) == plain(eager.leaves), f"leaves after call {call}"
+        replayed.append(mg.compile.explain(compiled.step).replays)
+
+    with np.errstate(all="ignore"):
+        check()
+    assert np.mean(np.array(replayed) >= 2) > 0.4, replayed
