@@ -28,7 +28,7 @@ help:
 	@echo "make graph   the graph of the last step of out/ (or of the first, before any training) as SVG and page, into out/"
 	@echo "make plots   losses, activations, gradients and updates of the run in out/, into out/plots/"
 	@echo "make pictures   draw the README's pictures anew (the plot among them is of a short run)"
-	@echo "make browser Debian's chromium and graphviz, for the tests that look with them (apt; without, those are skipped)"
+	@echo "make browser Debian's chromium, graphviz and Open MPI, for the tests that need them (apt; without, those are skipped)"
 	@echo "make page-assets   build the page's script and style from viz/assets/src (needs node and npm)"
 	@echo "make dist    build the wheel and the sdist into dist/"
 	@echo "make clean   remove .venv, build files and caches; out/ stays"
@@ -96,13 +96,14 @@ notebook: .venv/.test
 
 # Never fails: without them the tests that need one say so and are skipped.
 browser:
-	@if command -v chromium >/dev/null && command -v dot >/dev/null; then echo "chromium and dot are there"; \
+	@if command -v chromium >/dev/null && command -v dot >/dev/null && command -v mpirun >/dev/null; \
+	then echo "chromium, dot and mpirun are there"; \
 	elif { [ "$$(id -u)" = 0 ] || command -v sudo >/dev/null; } && command -v apt-get >/dev/null \
 	    && as=$$([ "$$(id -u)" = 0 ] || echo "sudo -n") && $$as apt-get update -qq \
 	    && DEBIAN_FRONTEND=noninteractive $$as apt-get install -y -qq --no-install-recommends \
-	        chromium fonts-liberation graphviz >/dev/null; \
-	then echo "chromium and dot are installed"; \
-	else echo "chromium and dot could not be installed: the tests that look with them will be skipped"; fi
+	        chromium fonts-liberation graphviz openmpi-bin >/dev/null; \
+	then echo "chromium, dot and mpirun are installed"; \
+	else echo "chromium, dot and mpirun could not be installed: the tests that need them will be skipped"; fi
 
 page-assets:
 	cd viz/assets && npm ci --ignore-scripts --no-audit --no-fund --silent && npm run --silent build

@@ -106,6 +106,11 @@ def read(path: Path) -> Checkpoint:
         data = read_bounded(path)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from None
+    return parse(path, data)
+
+
+def parse(path: Path, data: bytes) -> Checkpoint:
+    """Read what content() made. path: where it is from, for messages. Raises CheckpointError as read() does."""
     try:
         return _parse(path, mg.load(io.BytesIO(data)))
     except CheckpointError as error:

@@ -141,6 +141,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--resume", action="store_true", help="go on from the newest checkpoint in --out, with its options")
     add("--force", action="store_true", help="resume with options or names changed; begin anew over an unfinished run")
     add("--profile", type=_path, metavar="FILE", help="a Chrome trace of 20 steps, each op and rule as a span")
+    add("--ddp", action="store_true", help="divide each batch among the processes of mpirun -n 4 makemore train --ddp")
+    add("--ddp-timeout", type=_positive, default=60.0, metavar="S", help="seconds to wait for the others (60)")
     add("--on-nan", choices=("stop", "skip", "raise"), default="stop", help="at a loss that is no number (stop)")
 
     add = command("sample", _sample, "Make new names with a trained network.").add_argument
@@ -214,7 +216,10 @@ def _train(options: argparse.Namespace) -> int:
     missing = [name for name in ("matplotlib", "tqdm", "graphviz") if importlib.util.find_spec(name) is None]
     if missing:
         raise BadInput(f"training needs {' and '.join(missing)}: pip install 'minigrad[train]'")
-    from models.job import train
+    if options.ddp:
+        from models.distributed.launch import run as train
+    else:
+        from models.job import train
 
     ended_by = train(options, _names_file(options.names))
     return 128 + ended_by if ended_by else 0

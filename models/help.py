@@ -8,6 +8,7 @@ EXAMPLES = """examples:
   makemore train --names mine.txt --out my   on a list of your own, one name a line
   makemore train --checkpoint-every 10000    one that can be killed; makemore train --resume goes on with it
   makemore train --profile trace.json        where the time of a step goes, for ui.perfetto.dev or speedscope.app
+  mpirun -n 4 makemore train --ddp           each batch divided among four processes
   makemore sample -n 50 --temperature 0.8    fifty names from out/model.safetensors, rather likely ones
   makemore sample --start an                 twenty names that begin with "an"
   makemore eval --model my                   train, val and test loss of my/model.safetensors
@@ -38,5 +39,5 @@ exit status: 0 done, 1 a run that failed or a gradient that is wrong, 2 input th
 def epilog(command: str = "") -> str:
     """Examples of this command, or of all where it has none; then what holds for every command."""
     title, *lines = EXAMPLES.splitlines()
-    own = [line for line in lines if line.startswith(f"  makemore {command} ") or line == f"  makemore {command}"]
+    own = [line for line in lines if f" makemore {command} " in f"{line} "]
     return "\n".join([title, *(own if command and own else lines)]) + "\n" + REST

@@ -9,13 +9,14 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
 from models.checkpoint import CheckpointError, content
+from models.distributed.comm import Lost
 from models.errors import BadInput, Failed
 from models.lock import locked
 from models.mlp import MLP
@@ -29,14 +30,19 @@ from models.sizes import TooLarge, check_fits
 from models.storage import Trained, Unwritable, folder
 from models.train import Diverged, Trainer, interrupt_ends_step
 
+if TYPE_CHECKING:
+    from models.distributed.launch import First
+
 SAMPLES = 20
 SPLITS = ("train", "val", "test")
 
 Split = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
-def train(options: argparse.Namespace, names_file: str) -> int:
+def train(options: argparse.Namespace, names_file: str, group: First | None = None) -> int:
     """`makemore train`; returns 0, or the signal that ended it before its last step (what was trained is saved).
+
+    group: the processes of --ddp, of which this is the first one.
 
     Everything that can be wrong with the input is found before anything is written: NamesError, BadInput. Failed for
     a run that comes to no good end.
@@ -58,15 +64,24 @@ def train(options: argparse.Namespace, names_file: str) -> int:
             generator = mg.Generator().manual_seed(config.seed)
             model = MLP(config, generator)
             skip = options.on_nan == "skip"
-            trainer = Trainer(model, plan, *splits["train"], generator, skip, options.eager)
+            make = Trainer if group is None else group.trainer
+            trainer = make(model, plan, *splits["train"], generator, skip, options.eager)
             saved.restore(trainer, changes)
+            if group is not None:
+                group.begin(content(trainer, vocab, names, changes, saved.every))
             profiled = Profiled(trainer, options.profile) if options.profile else None
 
             def save() -> None:
                 saved.write(trainer, content(trainer, vocab, names, changes, saved.every))
 
             with interrupt_ends_step() as stop:  # and does not touch what comes after the steps
-                finished = _run(trainer, stop, options.quiet, save, saved.every or 0)
+                ends = stop if group is None else group.agree(stop)
+                try:
+                    finished = _run(trainer, ends, options.quiet, save, saved.every or 0)
+                except Lost as lost:  # and the run is as it was before the step
+                    if trainer.finite():
+                        save()
+                    raise Failed(f"{lost}, after step {len(trainer.losses):,}; {saved.kept()}") from None
                 if profiled is not None:
                     print(profiled.write(), flush=True)
                 if not finished:

@@ -174,8 +174,11 @@ class Trainer:
         """Whether every parameter is a number everywhere."""
         return all(bool(np.isfinite(p.array).all()) for p in self.model.parameters())
 
-    def remember(self) -> None:
-        """Keep the present state to find a nan from that comes later. Diverged (or a skipped step) if it is here."""
+    def remember(self, by_clock: bool = False) -> None:
+        """Keep the present state to find a nan from that comes later. Diverged (or a skipped step) if it is here.
+
+        by_clock: that it is asked for now and not a step later is due to the time alone.
+        """
         if not self.finite():
             self._diverged("a parameter is no number", len(self.losses))
         self._good = self.state()
@@ -219,7 +222,7 @@ class Trainer:
         stopped = False
         while not stopped:
             if (now := clock()) >= remember or len(self.losses) == steps:
-                self.remember()  # which may go some steps back
+                self.remember(by_clock=len(self.losses) < steps)  # which may go some steps back
                 remember = clock() + max(REMEMBER, 50 * (clock() - now))
             if (i := len(self.losses)) == steps:
                 break

@@ -46,7 +46,7 @@ OPTIONS = {
     "train": {
         "steps": "whole", "hidden": "whole", "embd": "whole", "context": "whole", "batch": "whole", "lr": "positive",
         "optimizer": "choice", "seed": "seed", "names": "path", "out": "path", "checkpoint-every": "whole",
-        "keep": "whole", "on-nan": "choice",
+        "keep": "whole", "on-nan": "choice", "ddp-timeout": "positive",
     },
     "sample": {"n": "whole", "seed": "seed", "temperature": "positive", "model": "path"},
     "eval": {"model": "path", "names": "path"},
