@@ -7,6 +7,10 @@ from importlib.util import find_spec
 from typing import Any
 
 
+class CaptureError(RuntimeError):
+    """A step that was to be captured whole (fullgraph=True) cannot be: the message says why, and at which line."""
+
+
 class _Compile:
     """compile(step): the step, captured when it runs and replayed from then on, with the same results bit for bit.
 
@@ -37,6 +41,8 @@ class _Compile:
     TypeError for what cannot be called, ValueError for an unknown backend.
     Source: https://docs.pytorch.org/docs/stable/generated/torch.compile.html
     """
+
+    CaptureError = CaptureError
 
     def __call__(
         self, function: Callable[..., Any] | None = None, *, fullgraph: bool = False, backend: str = "numpy"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .capture import Call, Memory, Place
+from .calls import Call, Memory, Place
 
 LARGE = 1 << 20  # bytes of a result from which on blocks pay
 BLOCK = 1 << 16  # elements of a block, whose few arrays fit into a core's own cache

@@ -19,162 +19,14 @@ from typing import Any
 
 import numpy as np
 
+from . import CaptureError as CaptureError
+from .calls import Call, Local, Memory, Place, before_changes, root
+from .known import FREE_SHAPE, FUNCTIONS, OF_SHAPE, POWERS
 from .traced import Number, Traced
 
 PACKAGE = str(Path(__file__).parent.parent)
 
 HELD = 3  # what getrefcount says of a Number that nobody took: the capture's list, a variable, its argument
-
-# numpy's functions whose result hangs on the values in more than its numbers: its shape, or what Python then does.
-FREE_SHAPE = {
-    "nonzero",
-    "flatnonzero",
-    "argwhere",
-    "unique",
-    "extract",
-    "compress",
-    "trim_zeros",
-    "array_equal",
-    "allclose",
-}
-# Those that are known to be the same numpy work each time.
-FUNCTIONS = {
-    "all", "amax", "amin", "any", "argmax", "argmin", "argpartition", "argsort", "around", "array_split",
-    "atleast_1d", "atleast_2d", "bincount", "broadcast_to", "clip", "concatenate", "copy", "copyto", "count_nonzero",
-    "cross", "cumprod", "cumsum", "diag", "diagonal", "diff", "dot", "einsum", "empty_like", "expand_dims", "flip",
-    "full_like", "hstack", "imag", "inner", "interp", "isclose", "kron", "logical_not", "max", "mean", "median",
-    "min", "moveaxis", "nan_to_num", "norm", "ones_like", "outer", "pad", "partition", "prod", "put_along_axis",
-    "ravel", "real", "repeat", "reshape", "roll", "rot90", "round", "searchsorted", "sliding_window_view", "sort",
-    "split", "squeeze", "stack", "std", "sum", "swapaxes", "take", "take_along_axis", "tensordot", "tile", "trace",
-    "transpose", "tril", "triu", "var", "vdot", "vstack", "where", "zeros_like",
-}  # fmt: skip
-OF_SHAPE = {
-    "can_cast",
-    "common_type",
-    "iscomplexobj",
-    "isrealobj",
-    "may_share_memory",
-    "min_scalar_type",
-    "ndim",
-    "result_type",
-    "shape",
-    "shares_memory",
-    "size",
-}
-
-
-class CaptureError(RuntimeError):
-    """A step that was to be captured whole (fullgraph=True) cannot be: the message says why, and at which line."""
-
-
-class Memory:
-    """A block of memory, by the array that owns it, and what the plan must know of its life."""
-
-    __slots__ = ("first", "initial", "kind", "last", "number", "owner")
-
-    def __init__(self, owner: np.ndarray, kind: str, number: int) -> None:
-        self.owner, self.kind, self.number = owner, kind, number
-        self.first = self.last = -1  # the calls that use it first and last
-        self.initial: np.ndarray | None = None  # what a constant that the step writes to held before
-
-
-class Place:
-    """An array within a Memory: shape, strides and the offset in bytes from its owner's first element."""
-
-    __slots__ = ("dtype", "memory", "offset", "shape", "strides", "value")
-
-    def __init__(self, memory: Memory, value: np.ndarray) -> None:
-        self.memory = memory
-        self.shape, self.strides, self.dtype = value.shape, value.strides, value.dtype
-        self.offset = address(value) - address(memory.owner)
-        self.value = value
-
-    @property
-    def whole(self) -> bool:
-        """Whether this is its memory's owner as it stands, and no part or rearrangement."""
-        owner = self.memory.owner
-        return self.shape == owner.shape and self.strides == owner.strides and self.dtype == owner.dtype
-
-    def same(self, other: Place) -> bool:
-        """Whether this is the very same array in the same memory."""
-        return (
-            self.memory is other.memory
-            and self.offset == other.offset
-            and self.shape == other.shape
-            and self.strides == other.strides
-            and self.dtype == other.dtype
-        )
-
-
-class Local:
-    """A numpy scalar or a Python number that a replay holds in a variable: by its number."""
-
-    __slots__ = ("last", "number", "value")
-
-    def __init__(self, number: int, value: Any) -> None:
-        self.number, self.value = number, value
-        self.last = -1
-
-
-class Call:
-    """One numpy call. kind: how it is written in a replay; out: the Place or Local it fills, or several, or None."""
-
-    __slots__ = ("args", "function", "kind", "kwargs", "line", "out", "writes")
-
-    def __init__(self, kind: str, function: Any, args: Any, kwargs: Any, out: Any, writes: Any, line: Any) -> None:
-        self.kind, self.function, self.args, self.kwargs = kind, function, args, kwargs
-        self.out, self.writes, self.line = out, writes, line
-
-    def places(self) -> Iterable[Place]:
-        """Every Place that the call reads or writes."""
-        yield from _places(self.args)
-        yield from _places(self.kwargs)
-        yield from _places(self.out)
-
-    def locals(self) -> Iterable[Local]:
-        yield from _locals(self.args)
-        yield from _locals(self.kwargs)
-
-    @property
-    def changes(self) -> bool:
-        """Whether it changes what was there before the step: memory, or Python state."""
-        return (self.kind == "host" and not self.kwargs) or any(
-            memory.kind in ("external", "input") for memory in self.writes
-        )
-
-    @property
-    def written(self) -> set[Any]:
-        """The Memories and Locals that it fills or writes to."""
-        outs = self.out if type(self.out) is list else [self.out]
-        return {*self.writes, *(x.memory if type(x) is Place else x for x in outs if x is not None)}
-
-    @property
-    def read(self) -> set[Any]:
-        """The Memories and Locals that it reads."""
-        places = [*_places(self.args), *_places(self.kwargs)]
-        return {*(place.memory for place in places), *self.locals()}
-
-
-def _places(x: Any) -> Iterable[Place]:
-    if type(x) is Place:
-        yield x
-    elif type(x) in (tuple, list):
-        for item in x:
-            yield from _places(item)
-    elif type(x) is dict:
-        for item in x.values():
-            yield from _places(item)
-
-
-def _locals(x: Any) -> Iterable[Local]:
-    if type(x) is Local:
-        yield x
-    elif type(x) in (tuple, list):
-        for item in x:
-            yield from _locals(item)
-    elif type(x) is dict:
-        for item in x.values():
-            yield from _locals(item)
 
 
 class Capture:
@@ -554,54 +406,8 @@ def _read(container: Any, key: Any, index: int | None = None) -> Any:
     return container[key] if index is None else container[key][index]
 
 
-def before_changes(calls: list[Call]) -> list[Call] | None:
-    """The calls with the last one, and those that it hangs on, before the first that changes what outlives the step.
-
-    None if that is not the same: the last one hangs on a change, or overwrites what others use in between.
-    """
-    first = next((i for i, call in enumerate(calls) if call.changes), len(calls))
-    needed: set[Any] = set()
-    ahead: list[Call] = []
-    behind: list[Call] = []
-    for call in reversed(calls[first:]):
-        if call is calls[-1] or call.written & needed:
-            if call.changes:
-                return None
-            ahead.append(call)
-            needed |= call.read | call.written
-        else:
-            behind.append(call)
-    written: set[Any] = set()
-    for call in reversed(calls[first:]):  # no call behind may use what a later one ahead writes
-        if call in ahead:
-            written |= call.written
-        elif (call.read | call.written) & written:
-            return None
-    return calls[:first] + ahead[::-1] + behind[::-1]
-
-
-POWERS = {2: np.square, -1: np.reciprocal, 0.5: np.sqrt, 1: np.positive}
-
-
 def same_bits(x: Any, y: Any) -> bool:
     return type(x) is type(y) and x.dtype == y.dtype and x.strides == y.strides and x.tobytes() == y.tobytes()
-
-
-def root(x: np.ndarray) -> np.ndarray:
-    """The array that owns the memory."""
-    while True:
-        base = x.base
-        if base is None:
-            return x
-        if type(base) is not np.ndarray:
-            base = getattr(base, "base", None)  # what as_strided puts between
-            if type(base) is not np.ndarray:
-                return x
-        x = base
-
-
-def address(x: np.ndarray) -> int:
-    return x.__array_interface__["data"][0]
 
 
 def _engine() -> bool:

@@ -11,7 +11,8 @@ from ..graph import Engine, _recording
 from ..optim.lr_scheduler import LRScheduler
 from ..optim.optimizer import Optimizer
 from ..tensor import Tensor
-from .capture import Capture, root
+from .calls import root
+from .capture import Capture
 from .replay import Captured
 from .results import Outputs, Unfit
 from .state import Guard, changes, owned

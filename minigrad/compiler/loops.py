@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .capture import Call, Local, Memory, Place
+from .calls import Call, Local, Memory, Place
 
 BINARY = {
     "add": "{0} + {1}", "subtract": "{0} - {1}", "multiply": "{0} * {1}", "divide": "{0} / {1}",

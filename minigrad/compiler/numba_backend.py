@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from .capture import Call, Capture, Local, Memory, Place
-from .loops import BINARY, REDUCED, UNARY, Loop, Single, axes, code, grouped
+from .calls import Call, Memory, Place
+from .capture import Capture
+from .loops import Loop, Single, grouped
 from .plan import ALIGN, Plan, Report, initials, needed, without_copies
+from .segment import Segment
 from .source import Writer
 
-TYPES = {"f4": "f4", "f8": "f8", "i8": "i8", "b1": "b1", "i4": "i4"}
 HEADER = """import math
 import numba
 import numpy as np
@@ -31,11 +32,6 @@ from minigrad.compiler.kernels import exp32, log32, log64, maximum, minimum, tan
 f4, f8, i8, i4, b1 = np.float32, np.float64, np.int64, np.int32, np.bool_
 
 """
-IN_FLOAT32 = {"exp": "exp32", "tanh": "tanh32", "log": "log32"}
-IN_FLOAT64 = {
-    "exp": "math.exp", "tanh": "math.tanh", "log": "log64", "sqrt": "math.sqrt", "expm1": "math.expm1",
-    "log1p": "math.log1p", "sin": "math.sin", "cos": "math.cos", "isfinite": "math.isfinite",
-}  # fmt: skip
 
 
 def build(capture: Capture, inputs: list[Place], outputs: list[Any], kept: list[bool]) -> Plan:
@@ -154,7 +150,7 @@ class _Compiler(Writer):
     def compose(
         self, parts: list[Any], inputs: list[Place], outputs: list[Any], kept: list[bool], report: Report
     ) -> tuple[Any, str, int]:
-        segments = [_Segment(self, i, part) for i, part in enumerate(p for p in parts if type(p) is list)]
+        segments = [Segment(self, i, part) for i, part in enumerate(p for p in parts if type(p) is list)]
         texts = [segment.source() for segment in segments]
         began = time.perf_counter()
         compiled = _compiled(HEADER + "\n\n".join(texts), segments, self.scope, report)
@@ -180,289 +176,7 @@ def _verb(call: Call) -> str:
     return getattr(call.function, "__name__", None) or call.kind
 
 
-class _Segment:
-    """A run of loops as one compiled function."""
-
-    def __init__(self, writer: _Compiler, number: int, steps: list[Loop | Single]) -> None:
-        self.writer, self.number, self.steps = writer, number, steps
-        self.args: dict[str, Any] = {}  # by name: an array, or the value that a scalar had
-        self.arrays: dict[Any, str] = {}
-        self.head: list[str] = []
-        self.body: list[str] = []
-        self.made: list[Local] = []
-        self.values: dict[Any, str] = {}
-        self.count = 0
-        calls = [c for step in steps for c in (step.calls if isinstance(step, Loop) else [step.call])]
-        self.outside = any(memory.kind == "external" for call in calls for memory in call.writes)
-        self.lines = calls[0].line
-        self.checked = False
-        self.calls: list[Call] = []  # of the loop that is being written
-
-    # ------------------------------------------------------------------------------ names
-
-    def array(self, place: Place) -> str:
-        """The name of a place's array in the function."""
-        key = (place.memory, place.offset, place.shape, place.dtype)
-        if key in self.arrays:
-            return self.arrays[key]
-        name = f"v{len(self.arrays)}"
-        self.arrays[key] = name
-        writer, memory, kind = self.writer, place.memory, code(place.dtype)
-        n = int(np.prod(place.shape))
-        if memory in writer.offsets or memory in writer.kept_offsets:
-            kept = memory in writer.kept_offsets
-            offset = (writer.kept_offsets if kept else writer.offsets)[memory] + place.offset
-            block = f"{'kept' if kept else 'arena'}_{kind}"
-            size = place.dtype.itemsize
-            buffer = writer.kept if kept else writer.arena
-            self.args.setdefault(block, buffer[: len(buffer) // size * size].view(place.dtype))
-            start = offset // size
-            self.head.append(f"{name} = {block}[{start}:{start + n}].reshape({place.shape})")
-        else:
-            outer = writer.name(place)
-            self.args.setdefault(outer, writer.scope[outer])
-            self.head.append(f"{name} = {outer}")
-        return name
-
-    def scalar(self, local: Local) -> str:
-        if local in self.made:
-            return f"s{local.number}"
-        self.args.setdefault(f"s{local.number}", local.value)
-        return f"s{local.number}"
-
-    # ------------------------------------------------------------------------------ one loop
-
-    def operand(self, x: Any, shape: tuple[int, ...], flat: bool, dtype: np.dtype) -> str:
-        """An operand of a call, at the element the loop is at, in the dtype that the call computes in."""
-        to = TYPES[code(dtype)]
-        if type(x) is Place:
-            value = next((v for key, v in self.values.items() if key[0] is x.memory), None)
-            text = value if value is not None else self.element(x, shape, flat)
-            return text if x.dtype == dtype else f"{to}({text})"
-        if type(x) is Local:
-            return f"{to}({self.scalar(x)})"
-        x = x.item() if isinstance(x, np.generic) else x
-        if isinstance(x, float) and not np.isfinite(x):
-            return f"{to}({'math.nan' if x != x else 'math.inf' if x > 0 else '-math.inf'})"
-        return f"{to}({x!r})"
-
-    def element(self, place: Place, shape: tuple[int, ...], flat: bool) -> str:
-        name = self.array(place)
-        if not place.shape:
-            return f"{name}[()]"
-        if flat:
-            if place.shape != shape:
-                return f"{name}[{', '.join('0' for _ in place.shape)}]"
-            return f"{name}_flat[i]"
-        lead = len(shape) - len(place.shape)
-        index = ["0" if n == 1 and shape[lead + d] != 1 else f"i{lead + d}" for d, n in enumerate(place.shape)]
-        return f"{name}[{', '.join(index)}]"
-
-    def loop(self, loop: Loop) -> None:
-        shape = loop.shape
-        reductions = {id(call): axes(call) for call in loop.calls if call.kind == "reduce"}
-        rank = len(shape)
-        whole = all(over == tuple(range(rank)) for over in reductions.values())
-        places = [p for call in loop.calls if call.kind != "reduce" for p in call.places()]
-        places += [call.args[0] for call in loop.calls if call.kind == "reduce"]
-        flat = rank > 0 and whole and all(p.shape == shape or int(np.prod(p.shape)) == 1 for p in places)
-        depth = 1 if flat else rank
-        before: list[list[str]] = [[] for _ in range(depth + 1)]
-        after: list[list[str]] = [[] for _ in range(depth + 1)]
-        inner: list[str] = []
-        self.values = {}
-        self.calls = loop.calls
-        flats = set()
-        for call in loop.calls:
-            if call.kind == "reduce":
-                self.reduction(call, reductions[id(call)] or (), shape, flat, before, after, inner)
-                continue
-            name = f"t{self.count}"
-            self.count += 1
-            inner.append(f"{name} = {self.expression(call, shape, flat)}")
-            self.values = {key: value for key, value in self.values.items() if key[0] is not call.out.memory}
-            self.values[(call.out.memory, name)] = name
-            if call.out.memory not in self.writer.registers:
-                inner.append(f"{self.element(call.out, shape, flat)} = {name}")
-        if flat:
-            for place in places:
-                if place.shape == shape and place.memory not in self.writer.registers:
-                    flats.add(self.array(place))
-            self.head += [
-                line
-                for line in (f"{name}_flat = {name}.reshape(-1)" for name in sorted(flats))
-                if line not in self.head
-            ]
-        indent = ""
-        lines = [*before[0]]
-        for d in range(depth):
-            n = int(np.prod(shape)) if flat else shape[d]
-            lines.append(f"{indent}for i{'' if flat else d} in range({n}):")
-            indent += "    "
-            lines += [indent + text for text in before[d + 1]]
-        lines += [indent + text for text in inner]
-        for d in range(depth, 0, -1):
-            lines += [indent + text for text in after[d]]
-            indent = indent[4:]
-        lines += after[0]
-        self.body += lines
-
-    def reduction(
-        self, call: Call, over: tuple[int, ...], shape: tuple[int, ...], flat: bool, before: Any, after: Any, inner: Any
-    ) -> None:
-        source, out = call.args[0], call.out
-        combine, start = REDUCED[call.function.__name__]
-        to = TYPES[code(source.dtype)]
-        first = f"{to}({'math.inf' if start == np.inf else '-math.inf' if start == -np.inf else start})"
-        value = self.operand(source, shape, flat, source.dtype)
-        rank = len(shape)
-        trailing = over == tuple(range(rank - len(over), rank))
-        if flat or trailing:
-            name = f"a{self.count}"
-            self.count += 1
-            depth = 0 if flat else rank - len(over)
-            before[depth].append(f"{name} = {first}")
-            inner.append(f"{name} = {combine.format(name, value)}")
-            if type(out) is Local:
-                after[depth].append(f"s{out.number} = {name}")
-                self.made.append(out)
-            else:
-                after[depth].append(f"{self._reduced(out, over, shape)} = {name}")
-            return
-        target = self._reduced(out, over, shape)
-        before[0].append(f"{self.array(out)}[...] = {first}")
-        inner.append(f"{target} = {combine.format(target, value)}")
-
-    def _reduced(self, out: Place, over: tuple[int, ...], shape: tuple[int, ...]) -> str:
-        """The element of a reduction's result that the element of the loop goes to."""
-        name = self.array(out)
-        if len(out.shape) == len(shape):
-            index = ["0" if d in over else f"i{d}" for d in range(len(shape))]
-        else:
-            index = [f"i{d}" for d in range(len(shape)) if d not in over]
-        return f"{name}[{', '.join(index) or '()'}]"
-
-    def expression(self, call: Call, shape: tuple[int, ...], flat: bool) -> str:
-        out = call.out.dtype
-        to = TYPES[code(out)]
-        if call.kind == "copy":
-            return f"{to}({self.operand(call.args[0], shape, flat, call.args[0].dtype)})"
-        if call.kind == "call":  # where
-            condition = self.operand(call.args[0], shape, flat, np.dtype(bool))
-            x, y = [self.operand(a, shape, flat, out) for a in call.args[1:]]
-            return f"{x} if {condition} else {y}"
-        name = call.function.__name__
-        given = [x.dtype for x in call.args if type(x) is Place]
-        dtype = out if out.kind != "b" else np.result_type(*given) if given else np.dtype(np.float64)
-        narrow = all(d == np.float32 for d in given) and bool(given)
-        args = call.args
-        if name in IN_FLOAT32 and (narrow or (source := self.widened(call)) is not None):
-            # The rule goes through float64 since numpy's own float32 is less exact; the kernels are exact enough.
-            dtype = np.dtype(np.float32)
-            args = args if narrow else (source,)
-        operands = [self.operand(x, shape, flat, dtype) for x in args]
-        if name in IN_FLOAT32 and dtype == np.float32:
-            text = f"{IN_FLOAT32[name]}({operands[0]})"
-        elif name in IN_FLOAT64:
-            text = f"{IN_FLOAT64[name]}({operands[0]})" if name != "sqrt" else f"np.sqrt({operands[0]})"
-        elif name in BINARY:
-            text = BINARY[name].format(*operands)
-        else:
-            text = UNARY[name].format(*operands).replace("one /", f"{to}(1) /")
-        return f"{to}({text})"
-
-    def widened(self, call: Call) -> Any:
-        """What was cast to float64 for this call alone, whose result is cast back at once; None if it is not so."""
-        x, out = call.args[0], call.out
-        if type(x) is not Place or x.memory not in self.writer.registers or out.memory not in self.writer.registers:
-            return None
-        made = [c for c in self.calls if type(c.out) is Place and c.out.memory is x.memory]
-        used = [c for c in self.calls if c is not call and any(p.memory is out.memory for p in c.places())]
-        if len(made) != 1 or made[0].kind != "copy" or made[0].args[0].dtype != np.float32:
-            return None
-        return made[0].args[0] if all(c.kind == "copy" and c.out.dtype == np.float32 for c in used) else None
-
-    # ------------------------------------------------------------------------------ gathers and the like
-
-    def single(self, call: Call) -> None:
-        if call.kind == "fill":
-            self.body.append(f"{self.array(call.out)}[...] = {self.operand(call.args[0], (), False, call.out.dtype)}")
-        elif call.kind == "do":
-            x, at, values = [self.array(p) for p in call.args]
-            n = call.args[1].shape[0]
-            size = call.args[0].shape[0]
-            self.body += [
-                f"for i in range({n}):",
-                f"    j = {at}[i]",
-                f"    if j < 0: j += {size}",
-                f"    if j < 0 or j >= {size}: bad = True",
-                f"    else: {x}[j] += {values}[i]",
-            ]
-            self.checked = True
-        else:
-            self.indexed(call)
-
-    def indexed(self, call: Call) -> None:
-        """x[i, j, ...] read into, or written from, another array."""
-        x, index = call.args[:2]
-        other = call.out if call.kind == "getitem" else call.args[2]
-        index = index if type(index) is tuple else (index,)
-        rank = len(index[0].shape)
-        lines, indent = [], ""
-        for d in range(rank):
-            lines.append(f"{indent}for i{d} in range({index[0].shape[d]}):")
-            indent += "    "
-        at = ", ".join(f"i{d}" for d in range(rank)) or "()"
-        names = []
-        for k, place in enumerate(index):
-            n = x.shape[k]
-            lines += [
-                f"{indent}j{k} = {self.array(place)}[{at}]",
-                f"{indent}if j{k} < 0: j{k} += {n}",
-                f"{indent}if j{k} < 0 or j{k} >= {n}:",
-                f"{indent}    bad, j{k} = True, 0",
-            ]
-            names.append(f"j{k}")
-        rest = [f"r{d}" for d in range(len(x.shape) - len(index))]
-        for d, name in enumerate(rest):
-            lines.append(f"{indent}for {name} in range({x.shape[len(index) + d]}):")
-            indent += "    "
-        there = f"{self.array(x)}[{', '.join([*names, *rest])}]"
-        here = f"{self.array(other)}[{', '.join([*(f'i{d}' for d in range(rank)), *rest]) or '()'}]"
-        lines.append(f"{indent}{here} = {there}" if call.kind == "getitem" else f"{indent}{there} = {here}")
-        self.body += lines
-        self.checked = True
-
-    # ------------------------------------------------------------------------------ the function
-
-    def source(self) -> str:
-        for step in self.steps:
-            if isinstance(step, Loop):
-                self.loop(step)
-            else:
-                self.single(step.call)
-        results = (["bad"] if self.checked else []) + [f"s{local.number}" for local in self.made]
-        lines = ['@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")']
-        lines.append(f"def segment{self.number}({', '.join(self.args)}):")
-        if self.checked:
-            lines.append("    bad = False")
-        lines += ["    " + line for line in self.head + self.body]
-        lines.append(f"    return {', '.join(results) or 'None'}")
-        return "\n".join(lines)
-
-    def statement(self) -> str:
-        names = [name if name in self.writer.scope or name.startswith("s") else self._block(name) for name in self.args]
-        call = f"segment{self.number}({', '.join(names)})"
-        results = (["bad"] if self.checked else []) + [f"s{local.number}" for local in self.made]
-        text = f"{', '.join(results)} = {call}" if results else call
-        return f"{text}\n    if bad: raise Different" if self.checked else text
-
-    def _block(self, name: str) -> str:
-        self.writer.scope[name] = self.args[name]
-        return name
-
-
-def _compiled(source: str, segments: list[_Segment], scope: dict[str, Any], report: Report) -> bool:
+def _compiled(source: str, segments: list[Segment], scope: dict[str, Any], report: Report) -> bool:
     """Put the compiled functions into scope; returns whether the code is kept on disk."""
     import numba
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from .blocks import Chain, chains as find_chains
-from .capture import Call, Capture, Local, Memory, Place
+from .calls import Call, Local, Memory, Place
+from .capture import Capture
 from .source import Writer
 
 ALIGN = 64

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..graph import Node
 from ..tensor import Tensor, View
-from .capture import Place
+from .calls import Place
 from .replay import Out, Same
 from .state import ATOMS
 from .traced import Number, Traced

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .blocks import Blocks, Chain
-from .capture import Call, Local, Memory, Place
+from .calls import Call, Local, Memory, Place
 
 SYMBOLS = {
     "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**", "eq": "==",

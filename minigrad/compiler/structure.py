@@ -8,7 +8,8 @@ import numpy as np
 
 from .. import dtypes
 from ..tensor import Tensor
-from .capture import Capture, Place, root
+from .calls import Place, root
+from .capture import Capture
 from .state import ATOMS
 from .traced import plain
 
