@@ -24,6 +24,7 @@ help:
 	@echo "make bench   beside torch, numpy by hand, JAX and others, on one thread and on two (some 20 minutes; QUICK=1: 2);"
 	@echo "             installs those into .venv-bench; results go to out/bench/"
 	@echo "make bench-scale    only how time and memory grow with sizes, table and curves into out/bench-scale/"
+	@echo "make scaling how a step of several processes scales, measured and modelled, into out/scaling/ (needs mpirun)"
 	@echo "make bench-readme   the newest results into docs/performance/, and what README.md and docs/ say of speed"
 	@echo "make graph   the graph of the last step of out/ (or of the first, before any training) as SVG and page, into out/"
 	@echo "make plots   losses, activations, gradients and updates of the run in out/, into out/plots/"
@@ -123,6 +124,10 @@ bench: .venv-bench/.made
 
 bench-scale: .venv-bench/.made
 	@.venv-bench/bin/python -m benchmarks --only scale --only chain --out out/bench-scale $(if $(QUICK),--quick)
+
+.PHONY: scaling
+scaling: .venv/.test
+	@.venv/bin/python -m benchmarks.processes
 
 bench-readme: .venv/.train
 	@.venv/bin/python -m benchmarks.write
