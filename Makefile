@@ -3,7 +3,7 @@
 PYTHON ?= python3
 STEPS ?= 200000
 
-.PHONY: help train test lint docs dist lecture from-torch parity examples notebook mutants graph plots pictures browser page-assets clean
+.PHONY: help train test lint docs dist lecture from-torch parity examples notebook mutants graph plots pictures browser page-assets clean leak
 .NOTPARALLEL:
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "             ONLY=\"Norm kept\" for some of them"
 	@echo "make kill    kill a training run 50 times, also while it writes, and see that it ends as one that was not"
 	@echo "make fuzz    1,000 damaged files for each reader of files, and options that make no sense (some minutes)"
+	@echo "make leak    100,000 steps with the garbage collector off: memory must not grow"
 	@echo "make bench   beside torch, numpy by hand, JAX and others, on one thread and on two (some 20 minutes; QUICK=1: 2);"
 	@echo "             installs those into .venv-bench; results go to out/bench/"
 	@echo "make bench-scale    only how time and memory grow with sizes, table and curves into out/bench-scale/"
@@ -116,6 +117,9 @@ kill: .venv/.test
 
 fuzz: .venv/.test
 	MINIGRAD_FUZZ=1000 .venv/bin/python -m pytest -n 2 tests/fuzz
+
+leak: .venv/.test
+	@.venv/bin/python -m tests.test_threads 100000
 
 # The bench has an environment of its own: what it compares with is nothing that the tests need.
 .PHONY: bench bench-scale bench-readme

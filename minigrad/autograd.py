@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from sys import getrefcount
+from threading import RLock
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -12,6 +13,10 @@ from . import ops
 from .convert import as_array
 from .graph import Engine, Node, enable_grad, leads_to, no_grad, walk
 from .tensor import Tensor, changed, wrap
+
+# Two threads may add to one leaf: a sum read, added to and written by both would lose one's gradient. One lock for all
+# leaves, taken once a backward; again by its own thread where a collected object's __del__ calls backward.
+_adding = RLock()
 
 
 def backward(
@@ -154,18 +159,24 @@ def _roots(tensors: Any, gradients: Any, create_graph: bool) -> list[tuple[Any, 
 
 def accumulate_leaves(flight: dict[Tensor, Any], create_graph: bool) -> None:
     """Add the gradients that arrived at leaves to their `.grad`; an array that nothing else holds is taken uncopied."""
-    while flight:
-        leaf, gradient = flight.popitem()
-        if leaf._grad is None and type(gradient) is np.ndarray:
-            if gradient.base is not None or getrefcount(gradient) > _ALONE:
-                gradient = gradient.copy()
-            leaf._grad = wrap(gradient)
-        else:
-            accumulate(leaf, gradient, create_graph)
+    with _adding:
+        while flight:
+            leaf, gradient = flight.popitem()
+            if leaf._grad is None and type(gradient) is np.ndarray:
+                if gradient.base is not None or getrefcount(gradient) > _ALONE:
+                    gradient = gradient.copy()
+                leaf._grad = wrap(gradient)
+            else:
+                _add(leaf, gradient, create_graph)
 
 
 def accumulate(tensor: Tensor, gradient: Any, create_graph: bool) -> None:
     """Add a gradient, an array or (with create_graph) a Tensor, to a Tensor's `.grad`."""
+    with _adding:
+        _add(tensor, gradient, create_graph)
+
+
+def _add(tensor: Tensor, gradient: Any, create_graph: bool) -> None:
     held = tensor._grad
     if create_graph:
         tensor._grad = gradient if held is None else held + gradient

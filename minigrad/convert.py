@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from reprlib import repr as brief
 from typing import Any
 
 import numpy as np
 
 from . import dtypes
+
+_DEEPEST = 64  # numpy's own limit
 
 
 def as_array(x: Any) -> Any:
@@ -29,7 +32,9 @@ def to_array(data: Any, dtype: Any) -> np.ndarray:
         array = as_array(data.array)
         return array.copy() if dtype is None else array.astype(dtype)
     if isinstance(data, (np.ndarray, np.generic)):
-        return np.array(data, dtype=dtype or dtypes.check(data.dtype))
+        if dtype is None or data.dtype.kind not in "fiub":  # a cast would drop the imaginary part, or read a text
+            dtypes.check(data.dtype)
+        return np.array(data, dtype=dtype or data.dtype)
     plain = _plain(data)
     try:
         array = np.array(plain)
@@ -40,23 +45,27 @@ def to_array(data: Any, dtype: Any) -> np.ndarray:
             f"a Tensor is made of numbers or bools, got {_kind(data)}"
             + (" (an integer past 64 bits?)" if array.dtype.kind == "O" and isinstance(data, int) else "")
         )
-    if dtype is not None and dtype.kind in "iu" and array.dtype.kind in "iu" and array.size:
-        for extreme in (array.min(), array.max()):
-            dtypes.scalar(int(extreme), dtype)  # refuses what does not fit
+    if dtype is not None and dtype.kind in "iu" and array.dtype.kind in "fiu" and array.size:
+        for extreme in (array.min(), array.max()):  # nan where there is one
+            dtypes.scalar(extreme.item(), dtype)  # refuses what does not fit
     if dtype is None:
         floats = array.dtype.kind == "f" or not array.size
         dtype = dtypes.check(array.dtype) if not floats or _says_float64(data) else dtypes.get_default_dtype()
     return array.astype(dtype, copy=False)
 
 
-def _plain(data: Any) -> Any:
-    """Nested lists with the Tensors in them, of one element each, as 0-d arrays."""
+def _plain(data: Any, depth: int = 0) -> Any:
+    """Nested lists with the Tensors in them, of one element each, as 0-d arrays. ValueError where they go too deep."""
     if hasattr(type(data), "_apply"):
         if data.array.size != 1:
             raise ValueError(f"in a list a Tensor is one number, this one has shape {data.array.shape}: use stack()")
         return data.array.reshape(())
     if isinstance(data, (list, tuple)):
-        return [_plain(x) for x in data]
+        if depth >= _DEEPEST:
+            raise ValueError(
+                f"a Tensor has at most {_DEEPEST} dimensions, these lists go deeper or hold themselves: {brief(data)}"
+            )
+        return [_plain(x, depth + 1) for x in data]
     if isinstance(data, range):
         return list(data)
     return data

@@ -61,6 +61,8 @@ def _shape(size: tuple[Any, ...], named: Any = None) -> tuple[int, ...]:
     shape = sizes(size)
     if any(n < 0 for n in shape):
         raise RuntimeError(f"a shape cannot have a negative size: {shape}")
+    if math.prod(shape) >= 2**60 or max(shape, default=0) >= 2**63:
+        raise RuntimeError(f"a Tensor of shape {shape} would have {math.prod(shape)} elements, past all memory")
     return shape
 
 

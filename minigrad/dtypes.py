@@ -5,6 +5,7 @@ Source: https://docs.pytorch.org/docs/stable/tensor_attributes.html (type promot
 
 from __future__ import annotations
 
+from reprlib import repr as brief
 from typing import Any
 
 import numpy as np
@@ -126,7 +127,10 @@ def _cast(x: Any, dtype: np.dtype[Any]) -> Any:
     if isinstance(x, (np.ndarray, np.generic)):
         return x.astype(dtype, copy=False)
     # A Python int beyond a small dtype wraps round, as in torch; numpy alone would raise.
-    return dtype.type(x) if dtype.kind == "f" else np.asarray(x).astype(dtype)[()]
+    try:
+        return dtype.type(x) if dtype.kind == "f" else np.asarray(x, np.int64).astype(dtype)[()]
+    except OverflowError:
+        raise OverflowError(f"{brief(x)} is past what {dtype} and int64 can hold") from None
 
 
 def scalar(value: Any, dtype: np.dtype[Any]) -> Any:

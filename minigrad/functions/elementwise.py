@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from reprlib import repr as brief
 from typing import Any, TypeAlias, overload
 
 import numpy as np
@@ -70,10 +71,10 @@ def as_tensor(x: Any, name: str = "as_tensor") -> Tensor:
     """x itself if it is a Tensor, else a Tensor of these data (an array's memory is shared)."""
     if isinstance(x, Tensor):
         return x
-    x = operand(x)
-    if x is NotImplemented:
-        raise TypeError(f"{name} takes a Tensor, an array or a number")
-    return x if isinstance(x, Tensor) else Tensor(x)
+    found = operand(x)
+    if found is NotImplemented:
+        raise TypeError(f"{name} takes a Tensor, an array or a number, got {type(x).__name__} {brief(x)}")
+    return found if isinstance(found, Tensor) else Tensor(found)
 
 
 exp: Unary = _unary(ops.Exp, "exp")

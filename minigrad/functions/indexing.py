@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from operator import index as index_of
+from reprlib import repr as brief
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,9 @@ def _index(op: type[ops.Op], x: Tensor, index: tuple[Any, ...]) -> Tensor:
     try:
         return apply(op, x, index=index)
     except IndexError as error:
-        raise IndexError(f"indexing a Tensor of shape {x.array.shape}: {error}") from None
+        huge = [i for i in index if type(i) is int and not -(2**63) <= i < 2**63]
+        why = f"index {huge[0]} is out of bounds" if huge else error
+        raise IndexError(f"indexing a Tensor of shape {x.array.shape}: {why}") from None
 
 
 def plan(x: Tensor, index: Any) -> tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]:
@@ -54,7 +57,10 @@ def plan(x: Tensor, index: Any) -> tuple[tuple[Any, ...] | None, tuple[Any, ...]
             else:
                 arrays = True
         elif isinstance(item, slice):
-            item = slice(*[None if part is None else index_of(part) for part in (item.start, item.stop, item.step)])
+            try:
+                item = slice(*[None if part is None else index_of(part) for part in (item.start, item.stop, item.step)])
+            except TypeError:
+                raise TypeError(f"a slice is made of ints or None, got {item!r}") from None
             if item.step is not None and item.step < 1:
                 raise ValueError(f"a slice with step {item.step}: steps must be at least 1, use flip() to go backward")
         elif isinstance(item, (bool, np.bool_)):
@@ -97,14 +103,17 @@ def _stands_alone(item: Any) -> bool:
 def _array(item: Any) -> Any:
     """An index array from a Tensor, array, list or range; an int where it is 0-d and integer."""
     if isinstance(item, list):
-        array = np.array([x.array if isinstance(x, Tensor) else x for x in item])
+        try:
+            array = np.array([x.array if isinstance(x, Tensor) else x for x in item])
+        except ValueError as error:
+            raise IndexError(f"an index list is made of ints, got {brief(item)}: {error}") from None
         if not array.size:
             array = array.astype(np.int64)
     else:
         array = as_array(item.array if isinstance(item, Tensor) else item)
     if array.dtype.kind not in "iub" or array.dtype == np.uint8:
         fix = "compare it to make a mask, or convert with .long()"
-        raise IndexError(f"an index array must be integer (not uint8) or bool, got {array.dtype}: {fix}")
+        raise IndexError(f"an index array must be integer (not uint8) or bool, got {array.dtype} {brief(item)}: {fix}")
     return int(array) if not array.ndim and array.dtype.kind != "b" else array
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from reprlib import repr as brief
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,15 @@ def sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
     """A shape given as separate ints or as one tuple."""
     if len(shape) == 1:
         if not hasattr(shape[0], "__index__"):
+            if not hasattr(shape[0], "__iter__"):
+                raise TypeError(f"a shape is made of ints, got {shape[0]!r}")
             shape = tuple(shape[0])
         elif isinstance(shape[0], Tensor) and shape[0].ndim:
             shape = tuple(shape[0].tolist())
     try:
         return tuple([n.__index__() for n in shape])
     except AttributeError:
-        raise TypeError(f"a shape is made of ints, got {shape!r}") from None
+        raise TypeError(f"a shape is made of ints, got {brief(shape)}") from None
 
 
 def reshape(input: Any, *size: Any, shape: Any = None) -> Tensor:
