@@ -6,6 +6,7 @@ does not see an operator). Python's calls and the peak memory are those of the e
 fewer calls (comprehensions), so that those have an upper bound alone.
 """
 
+import gc
 import sys
 import tracemalloc
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.graph import Engine
 from models.mlp import MLP, Config
 
 SOME = 1.05  # what a count may be off by before somebody must look; then the new one is stored here, or the cause found
@@ -61,12 +63,17 @@ def called(step: Callable[[Any, Any], Any], X: Any, Y: Any) -> int:
         nonlocal calls
         calls += event == "call"
 
-    before = sys.getprofile()
+    before, collects, explains = sys.getprofile(), gc.isenabled(), Engine.explains
+    gc.disable()  # whose callbacks, of other tools, would count
+    Engine.explains = False  # on for good once another test called retain_grad()
     sys.setprofile(count)
     try:
         step(X, Y)
     finally:
         sys.setprofile(before)
+        Engine.explains = explains
+        if collects:
+            gc.enable()
     return calls
 
 
