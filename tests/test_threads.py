@@ -13,6 +13,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.nn import functional as F
+from tests import alone
 
 
 def at_once(*works):
@@ -135,7 +136,7 @@ def test_no_grad_is_of_its_asyncio_task_and_goes_on_after_an_await():
     async def main():
         return await asyncio.gather(quiet(), other())
 
-    assert asyncio.run(main()) == [(False, False), True]
+    assert alone.run(main()) == [(False, False), True]
     assert mg.is_grad_enabled()
 
 
