@@ -13,7 +13,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.nn import functional as F
-from tests import alone
+from tests.alone import run as run_alone
 
 
 def at_once(*works):
@@ -136,7 +136,7 @@ def test_no_grad_is_of_its_asyncio_task_and_goes_on_after_an_await():
     async def main():
         return await asyncio.gather(quiet(), other())
 
-    assert alone.run(main()) == [(False, False), True]
+    assert run_alone(main()) == [(False, False), True]
     assert mg.is_grad_enabled()
 
 

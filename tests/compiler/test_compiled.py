@@ -21,7 +21,7 @@ import minigrad.nn.functional as F
 from minigrad import nn, optim
 from minigrad.compiler.capture import CaptureError
 from minigrad.compiler.traced import Number, Traced
-from tests import alone
+from tests.alone import run as run_alone
 
 from .beside import about, beside, call, plain, replays
 
@@ -228,7 +228,7 @@ def test_asyncio_tasks_take_turns() -> None:
     async def main() -> None:
         await asyncio.gather(*(task(5) for _ in range(4)))
 
-    alone.run(main())
+    run_alone(main())
     for _ in range(20):
         alone.step(X)
     assert plain(alone.w) == plain(made.w)
@@ -245,7 +245,7 @@ def test_a_step_that_is_a_coroutine_or_a_generator_stays_one() -> None:
 
     for i in range(5):
         x = mg.tensor(X * i)
-        assert plain(alone.run(later(x))) == plain(x * 2)
+        assert plain(run_alone(later(x))) == plain(x * 2)
         assert plain(list(parts(x))) == plain([x * 2])
 
 

@@ -23,7 +23,7 @@ from models.names import Vocabulary
 from models.sample import sample
 from models.serve.guard import MOST_BYTES, Guard
 from models.storage import Trained, save_model
-from tests import alone
+from tests.alone import run as run_alone
 
 for needed in ("fastapi", "uvicorn"):
     pytest.importorskip(needed, reason=f"nothing is served: pip install {needed}")
@@ -217,7 +217,7 @@ def guarded(requests, most=2, body=b"", pause=0.0):
     async def all_of_them():
         await asyncio.gather(*[one(path) for path in requests])
 
-    alone.run(all_of_them())
+    run_alone(all_of_them())
     return sorted(answers), peak, guard.running
 
 
