@@ -66,19 +66,9 @@ def _blockable(call: Call) -> bool:
     out = call.out
     if type(out) is not Place or call.kind not in ("ufunc", "into", "copy") or call.function is np.matmul:
         return False
-    if not out.shape or out.memory.owner.nbytes < LARGE or not _dense(out) or set(call.kwargs) - {"dtype"}:
+    if not out.shape or out.memory.owner.nbytes < LARGE or not out.dense or set(call.kwargs) - {"dtype"}:
         return False
     return all(_sliced(x, out.shape) or _whole(x, out.shape) for x in call.args if type(x) is Place)
-
-
-def _dense(place: Place) -> bool:
-    """Whether the place is C-contiguous, so that some of its rows are a block of memory."""
-    step = place.dtype.itemsize
-    for n, stride in zip(reversed(place.shape), reversed(place.strides), strict=True):
-        if n != 1 and stride != step:
-            return False
-        step *= n
-    return True
 
 
 def _sliced(place: Place, shape: tuple[int, ...]) -> bool:

@@ -36,6 +36,16 @@ class Place:
         owner = self.memory.owner
         return self.shape == owner.shape and self.strides == owner.strides and self.dtype == owner.dtype
 
+    @property
+    def dense(self) -> bool:
+        """Whether this is a C-contiguous block."""
+        step = self.dtype.itemsize
+        for n, stride in zip(reversed(self.shape), reversed(self.strides), strict=True):
+            if n != 1 and stride != step:
+                return False
+            step *= n
+        return True
+
     def same(self, other: Place) -> bool:
         """Whether this is the very same array in the same memory."""
         return (
@@ -68,13 +78,13 @@ class Call:
 
     def places(self) -> Iterable[Place]:
         """Every Place that the call reads or writes."""
-        yield from _places(self.args)
-        yield from _places(self.kwargs)
-        yield from _places(self.out)
+        yield from _found(Place, self.args)
+        yield from _found(Place, self.kwargs)
+        yield from _found(Place, self.out)
 
     def locals(self) -> Iterable[Local]:
-        yield from _locals(self.args)
-        yield from _locals(self.kwargs)
+        yield from _found(Local, self.args)
+        yield from _found(Local, self.kwargs)
 
     @property
     def changes(self) -> bool:
@@ -92,30 +102,20 @@ class Call:
     @property
     def read(self) -> set[Any]:
         """The Memories and Locals that it reads."""
-        places = [*_places(self.args), *_places(self.kwargs)]
+        places = [*_found(Place, self.args), *_found(Place, self.kwargs)]
         return {*(place.memory for place in places), *self.locals()}
 
 
-def _places(x: Any) -> Iterable[Place]:
-    if type(x) is Place:
+def _found(kind: type[Any], x: Any) -> Iterable[Any]:
+    """Every Place, or every Local, in the arguments of a call."""
+    if type(x) is kind:
         yield x
     elif type(x) in (tuple, list):
         for item in x:
-            yield from _places(item)
+            yield from _found(kind, item)
     elif type(x) is dict:
         for item in x.values():
-            yield from _places(item)
-
-
-def _locals(x: Any) -> Iterable[Local]:
-    if type(x) is Local:
-        yield x
-    elif type(x) in (tuple, list):
-        for item in x:
-            yield from _locals(item)
-    elif type(x) is dict:
-        for item in x.values():
-            yield from _locals(item)
+            yield from _found(kind, item)
 
 
 def before_changes(calls: list[Call]) -> list[Call] | None:

@@ -58,18 +58,8 @@ def code(dtype: np.dtype) -> str:
     return dtype.str[1:]
 
 
-def dense(place: Place) -> bool:
-    """Whether the place is a C-contiguous block."""
-    step = place.dtype.itemsize
-    for n, stride in zip(reversed(place.shape), reversed(place.strides), strict=True):
-        if n != 1 and stride != step:
-            return False
-        step *= n
-    return True
-
-
 def usable(place: Place) -> bool:
-    return code(place.dtype) in DTYPES and 0 not in place.shape and len(place.shape) <= 4 and dense(place)
+    return code(place.dtype) in DTYPES and 0 not in place.shape and len(place.shape) <= 4 and place.dense
 
 
 def fits(place: Place, shape: tuple[int, ...]) -> bool:

@@ -143,8 +143,8 @@ def without_copies(
                 and source.memory.owner.nbytes == out.memory.owner.nbytes
                 and source.memory.owner.flags.c_contiguous
                 and out.memory.owner.flags.c_contiguous
-                and _contiguous(source)
-                and _contiguous(out)
+                and source.dense
+                and out.dense
             ):
                 same[out.memory] = source.memory
                 last[final(source.memory)] = max(last[out.memory], last[final(source.memory)])
@@ -174,15 +174,6 @@ def without_copies(
             call.args, call.kwargs, call.out = rename(call.args), rename(call.kwargs), rename(call.out)
             call.writes = [final(memory) for memory in call.writes]
     return kept, renamed
-
-
-def _contiguous(place: Place) -> bool:
-    step = place.dtype.itemsize
-    for n, stride in zip(reversed(place.shape), reversed(place.strides), strict=True):
-        if n != 1 and stride != step:
-            return False
-        step *= n
-    return True
 
 
 def lives(calls: list[Call], outputs: list[Any], chains: list[Chain]) -> None:
