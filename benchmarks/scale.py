@@ -20,13 +20,19 @@ NAMES = {"hidden": "hidden size", "batch": "batch", "vocab": "vocabulary", "node
 MS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "ns": 1e-6}
 
 
+def _ms(row: dict[str, Any]) -> float:
+    """A row's time in ms; a memory's value as it is."""
+    value: float = row["median"]
+    return value * MS.get(row["unit"], 1.0)
+
+
 def curves(results: dict[str, Any], threads: int = 1) -> dict[str, dict[str, dict[str, list[tuple[int, float]]]]]:
     """axis -> measure -> contender -> [(size, value)]; time in ms, memory in MB, those of a chain for all its nodes."""
     found: dict[str, Any] = {}
     for row in results["rows"]:
         if row["threads"] != threads or row["measure"] not in ("time", "memory"):
             continue
-        value = row["median"] * MS.get(row["unit"], 1.0)
+        value = _ms(row)
         if row["subject"] == "scale":
             axis, size = row["axis"], row["size"]
         elif row["subject"] == "chain":
@@ -104,8 +110,8 @@ def threads(results: dict[str, Any]) -> str:
     for peer in peers:
         line = [peer]
         for case in cases:
-            a, b = r.median(case, peer, threads=one), r.median(case, peer, threads=more)
-            line.append("-" if not a or not b else number(a / b))
+            a, b = r.row(case, peer, threads=one), r.row(case, peer, threads=more)
+            line.append("-" if not a or not b else number(_ms(a) / _ms(b)))
         body.append(line)
     titles = {"lecture": "the lecture's step"}
     return "\n".join(table([f"time on {one} over time on {more} threads", *(titles.get(c, c) for c in cases)], body))

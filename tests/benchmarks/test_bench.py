@@ -182,6 +182,12 @@ def test_curves_and_tables_of_growth(tmp_path):
     assert "hidden size" in (tmp_path / "scale.svg").read_text()
 
 
+def test_times_in_two_units_are_compared():
+    row = {"subject": "large", "case": "vocabulary 10,000", "peer": "minigrad", "measure": "time", "q1": 0, "q3": 9}
+    rows = [{**row, "threads": 1, "unit": "us", "median": 8000.0}, {**row, "threads": 2, "unit": "ms", "median": 16.0}]
+    assert "| minigrad | - | 0.5 |" in scale.threads({"rows": rows, "absent": []})
+
+
 # ------------------------------------------------------------------------------------------- the stored results
 
 STORED = write.stored()
