@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import Tensor, no_grad
-from minigrad.graph import Engine
+from minigrad.graph import Engine, first_change
 from minigrad.tensor import watch
 
 from .errors import ExportError
@@ -108,7 +108,7 @@ class _Tracer:
         self.by_tensor: dict[int, Value] = {}
         self.by_memory: dict[Any, Value] = {}
         self.alive: list[Any] = []  # so that no id and no address comes twice
-        self.watches: list[tuple[list[str], str]] = []
+        self.watches: list[tuple[bytearray, str]] = []
         self.hanging: set[int] = set()  # the Values that the inputs have a part in
 
     def input(self, tensor: Tensor) -> Value:
@@ -186,8 +186,8 @@ class _Tracer:
         for changes, what in self.watches:
             if changes:
                 raise ExportError(
-                    f"{what} was changed in place ({changes[0]}), which ONNX has no counterpart for: use the "
-                    "op that returns a new Tensor, as in y = y + 1"
+                    f"{what} was changed in place ({first_change(changes)}), which ONNX has no counterpart for: use "
+                    "the op that returns a new Tensor, as in y = y + 1"
                 )
 
 

@@ -181,7 +181,7 @@ def _add(tensor: Tensor, gradient: Any, create_graph: bool) -> None:
     if create_graph:
         tensor._grad = gradient if held is None else held + gradient
     elif held is None:
-        tensor._grad = wrap(gradient.copy())
+        tensor._grad = wrap(gradient if isinstance(gradient, np.generic) else gradient.copy())
     elif isinstance(held.array, np.ndarray) and held._node is None and held.array.flags.writeable:
         np.add(held.array, gradient, out=held.array)
         if held._watch is not None:

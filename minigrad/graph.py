@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from functools import wraps
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heappushpop
 from itertools import count
 from sys import getrefcount
 from typing import Any
@@ -106,7 +106,7 @@ class Node:
     plan: Plan
     inputs: tuple[Any, ...]
     saved: Any
-    watched: Sequence[list[str]]
+    watched: Sequence[bytearray]
     settings: dict[str, Any]
     shape: tuple[int, ...]
     dtype: Any
@@ -118,7 +118,7 @@ class Node:
         plan: Plan,
         inputs: tuple[Any, ...],
         saved: Any,
-        watched: Sequence[list[str]],
+        watched: Sequence[bytearray],
         settings: dict[str, Any],
         out: Any,
     ) -> None:
@@ -251,8 +251,13 @@ def walk(
             if type(root) is Node:
                 heappush(heap, (-root.seq, root))
 
-    while heap:
-        node = heappop(heap)[1]
+    ahead: Node | None = None  # the first node that a rule's gradients lead to: in a chain no heap is needed
+    while heap or ahead is not None:
+        if ahead is None:
+            node = heappop(heap)[1]
+        else:
+            node = heappushpop(heap, (-ahead.seq, ahead))[1] if heap else ahead
+            ahead = None
         dout = flight.pop(node)
         if node.extra is not None:
             dout = _hooked(node.extra, dout, create_graph)
@@ -285,14 +290,17 @@ def walk(
             node.watched = ()
         saved = dout = None  # hold nothing that the next rule could free or reuse
 
-        for parent, gradient in zip(inputs if plan.all else [inputs[i] for i in plan.positions], gradients):  # noqa: B905
+        if not plan.all:
+            inputs = (inputs[plan.first],) if plan.alone else tuple([inputs[i] for i in plan.positions])
+        for parent, gradient in zip(inputs, gradients):  # noqa: B905
             if gradient is None:
                 continue
             of = parent if type(parent) is Node else parent.array
-            if gradient.shape != of.shape:
-                gradient = _fit(node, gradient, of.shape)
-            if gradient.dtype is not of.dtype:
-                gradient = gradient.astype(of.dtype)
+            if (shape := of.shape) or type(gradient) is not of.dtype.type:  # a number of its dtype needs no more
+                if gradient.shape != shape:
+                    gradient = _fit(node, gradient, shape)
+                if gradient.dtype is not of.dtype:
+                    gradient = gradient.astype(of.dtype)
             held = flight.get(parent)
             if explains:
                 _note(parent, node, gradient, held is None, bool(retained))
@@ -306,7 +314,10 @@ def walk(
             elif needed is None or parent in needed or parent in targets:  # type: ignore[operator]
                 flight[parent] = gradient
                 if of is parent:
-                    heappush(heap, (-parent.seq, parent))
+                    if ahead is None:
+                        ahead = parent
+                    else:
+                        heappush(heap, (-parent.seq, parent))
         gradient = gradients = None
 
     for leaf in [leaf for leaf in flight if leaf._extra is not None and leaf._extra.hooks]:
@@ -382,11 +393,16 @@ def _hooked(extra: Extra, gradient: Any, create_graph: bool) -> Any:
     return gradient
 
 
-def _changed(node: Node, changes: list[str]) -> str:
+def _changed(node: Node, changes: bytearray) -> str:
     return (
         f"one of the values that {node!r} (output of shape {node.shape}) needs for its gradient was changed in "
-        f"place after it ran: {changes[0]}. Use the out-of-place form, or change a clone()."
+        f"place after it ran: {first_change(changes)}. Use the out-of-place form, or change a clone()."
     )
+
+
+def first_change(changes: bytearray) -> str:
+    """What was done in place first, as changed() in tensor.py wrote it."""
+    return changes.decode().partition("; ")[0]
 
 
 def leads_to(roots: Sequence[Any], targets: dict[Any, Any]) -> set[Node]:

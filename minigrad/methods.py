@@ -15,51 +15,28 @@ from . import creation, devices, dtypes, filling, functions as F, ops
 from .functions.elementwise import operand
 from .inplace import update
 from .names import ALIASES, INSTEAD, missing
-from .record import apply, apply_binary, apply_unary
+from .record import apply, apply_unary, binary
 from .tensor import Tensor
-
-_FAST = frozenset((Tensor, float, int))
 
 
 def _operator(op: type[ops.Op], reflected: bool = False) -> Callable[[Tensor, Any], Any]:
-    def forward(self: Tensor, other: Any) -> Any:
-        if type(other) not in _FAST and (other := operand(other)) is NotImplemented:
+    def otherwise(self: Tensor, other: Any) -> Any:
+        if (other := operand(other)) is NotImplemented:
             return NotImplemented
-        return apply_binary(op, self, other)
+        return apply(op, other, self) if reflected else apply(op, self, other)
 
-    def backward(self: Tensor, other: Any) -> Any:
-        if type(other) not in _FAST and (other := operand(other)) is NotImplemented:
-            return NotImplemented
-        if type(other) is float or type(other) is int:
-            return apply_binary(op, other, self)
-        return apply(op, other, self)
-
-    return backward if reflected else forward
+    return binary(op, otherwise, reflected)
 
 
 def _checked(op: type[ops.Op], function: Callable[..., Any], reflected: bool = False) -> Callable[[Tensor, Any], Any]:
     """An operator that needs more than its rule, unless both sides are plain: it goes through the function."""
 
-    def forward(self: Tensor, other: Any) -> Any:
-        if type(other) is Tensor and self.array.dtype is other.array.dtype and self.array.dtype.kind == "f":
-            return apply_binary(op, self, other)
+    def otherwise(self: Tensor, other: Any) -> Any:
         if (other := operand(other)) is NotImplemented:
             return NotImplemented
-        return function(self, other)
+        return function(other, self) if reflected else function(self, other)
 
-    def backward(self: Tensor, other: Any) -> Any:
-        if (other := operand(other)) is NotImplemented:
-            return NotImplemented
-        return function(other, self)
-
-    return backward if reflected else forward
-
-
-def _sub(self: Tensor, other: Any) -> Any:
-    plain = other.array.dtype.kind == "f" if type(other) is Tensor else type(other) in _FAST  # a bool Tensor is refused
-    if plain and self.array.dtype.kind == "f":
-        return apply_binary(ops.Sub, self, other)
-    return NotImplemented if (other := operand(other)) is NotImplemented else F.sub(self, other)
+    return binary(op, otherwise, reflected)
 
 
 def _pow(self: Tensor, other: Any) -> Any:
@@ -89,8 +66,7 @@ for _name, _rule in OPERATORS.items():
     _maker = partial(_checked, *_rule) if isinstance(_rule, tuple) else partial(_operator, _rule)
     setattr(Tensor, f"__{_name}__", _maker())
     setattr(Tensor, f"__r{_name}__", _maker(reflected=True))
-for _name, _plain in {"sub": _sub, "pow": _pow}.items():
-    setattr(Tensor, f"__{_name}__", _plain)
+Tensor.__pow__ = _pow  # type: ignore[assignment]
 for _name, _op in COMPARISONS.items():
     setattr(Tensor, f"__{_name}__", _operator(_op))
 

@@ -1,12 +1,14 @@
 """apply: the one place where arrays meet nodes. Forward on the arrays; a node is made if an input requires grad.
 
-`run` is the whole of it. `apply_unary` and `apply_binary` say the same for the two kinds that most ops are of, written
-out, because at small sizes the work around an op is half of what it costs.
+`run` is the whole of it. `apply_unary` and what `binary` makes say the same for the two kinds that most ops are of,
+written out, because at small sizes the work around an op is half of what it costs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from .graph import Constant, Engine, Node, _recording, next_number
 from .ops.op import Plan
 from .tensor import Tensor, View, watch, wrap
 
+Operator = Callable[[Any, Any], Any]
 _new = object.__new__
 FIRST = (True,)
 NONE: dict[str, Any] = {}
@@ -65,10 +68,10 @@ def run(op: type[ops.Op], inputs: tuple[Any, ...], settings: dict[str, Any]) -> 
                 for x, need in zip(inputs, needs)  # noqa: B905
             ]
         )
-        watched = [watch(x) for i in plan.watched if isinstance(x := inputs[i], Tensor)] if plan.watched else ()
+        watched = tuple([watch(x) for i in plan.watched if isinstance(x := inputs[i], Tensor)]) if plan.watched else ()
         if plan.watches_out:
-            result._watch = []
-            watched = [*watched, result._watch]
+            result._watch = bytearray()
+            watched += (result._watch,)
         saved = () if plan.save is None else plan.save(out, arrays, settings, extra)
         result._node = Node(plan, sources, saved, watched, settings, out)
         result._requires_grad = True
@@ -99,7 +102,7 @@ def apply_unary(op: type[ops.Op], a: Tensor, settings: dict[str, Any] = NONE) ->
         node = result._node = _new(Node)
         node.plan = plan
         node.inputs = (a._node or a,)
-        node.watched = _watched(plan, a, None, result) if plan.watches else ()
+        node.watched = _watched(plan.watches, a, None, result) if plan.watches else ()
         node.saved = () if plan.save is None else plan.save(out, (x,), settings, extra)
         node.settings = settings
         node.shape = out.shape
@@ -115,57 +118,65 @@ def apply_unary(op: type[ops.Op], a: Tensor, settings: dict[str, Any] = NONE) ->
     return result
 
 
-def apply_binary(op: type[ops.Op], a: Any, b: Any) -> Any:
-    """apply for two Tensors, or one and a Python number, done by hand as in apply_unary."""
-    needs = 0
-    if type(a) is float or type(a) is int:
-        x, dtype = a, b.array.dtype
-    else:
+def binary(op: type[ops.Op], otherwise: Operator, reflected: bool = False) -> Operator:
+    """The operator of a Tensor and what is on its right (*reflected*: on its left), written out as apply_unary is.
+
+    For two Tensors of one float dtype, or one and a Python number; anything else goes to *otherwise*.
+    """
+    plans, numbers = op._plans, op is not ops.MatMul and op is not ops.Pow
+
+    def operator(a: Tensor, b: Any) -> Any:
         x = a.array
         dtype = x.dtype
+        kind = type(b)
+        if (dtype is not float32 and dtype is not float64) or Engine.observe is not None:
+            return otherwise(a, b)
+        if kind is float or kind is int:
+            if not numbers:
+                return otherwise(a, b)
+            y, needs = b, 0
+        elif (kind is Tensor or isinstance(b, Tensor)) and (y := b.array).dtype is dtype:
+            if b._view is not None:
+                b._view.refresh(b)
+            needs = 2 if b._requires_grad else 0
+        else:
+            return otherwise(a, b)
         if a._view is not None:
             a._view.refresh(a)
         if a._requires_grad:
-            needs = 1
-    if (dtype is not float32 and dtype is not float64) or Engine.observe is not None:
-        return run(op, (a, b), {})[0]
-    if type(b) is float or type(b) is int:
-        y = b
-    elif isinstance(b, Tensor) and (y := b.array).dtype is dtype:
-        if b._view is not None:
-            b._view.refresh(b)
-        if b._requires_grad:
-            needs += 2
-    else:
-        return run(op, (a, b), {})[0]
-    try:
-        out = op.forward(x, y)
-    except ValueError as error:
-        raise _mismatch(op, [x, y], error) from None
-    result = _new(Tensor)
-    result.array = out
-    result._grad = result._watch = result._extra = result._view = None
-    if needs and _recording.get() and (plan := op._plans.get(needs) or _plan(op, needs)) is not None:
-        node = result._node = _new(Node)
-        node.plan = plan
-        if needs == 3:
-            node.inputs = (a._node or a, b._node or b)
-        elif needs == 1:
-            node.inputs = (a._node or a, b if y is b else Constant(b))
+            needs += 1
+        if reflected:  # b is a number
+            a, b, x, y, needs = b, a, y, x, needs + needs
+        try:
+            out = op.forward(x, y)
+        except ValueError as error:
+            raise _mismatch(op, [x, y], error) from None
+        result = _new(Tensor)
+        result.array = out
+        result._grad = result._watch = result._extra = result._view = None
+        if needs and _recording.get() and (plan := plans.get(needs) or _plan(op, needs)) is not None:
+            node = result._node = _new(Node)
+            node.plan = plan
+            if needs == 3:
+                node.inputs = (a._node or a, b._node or b)
+            elif needs == 1:
+                node.inputs = (a._node or a, b if y is b else _constant(b, y))
+            else:
+                node.inputs = (a if x is a else _constant(a, x), b._node or b)
+            node.watched = _watched(plan.watches, a, b, result) if plan.watches else ()
+            node.saved = () if plan.save is None else plan.save(out, (x, y), NONE, None)
+            node.settings = NONE
+            node.shape = out.shape
+            node.dtype = dtype
+            node.extra = None
+            node.seq = next_number()
+            result._requires_grad = True
         else:
-            node.inputs = (a if x is a else Constant(a), b._node or b)
-        node.watched = _watched(plan, a, b, result) if plan.watches else ()
-        node.saved = () if plan.save is None else plan.save(out, (x, y), NONE, None)
-        node.settings = NONE
-        node.shape = out.shape
-        node.dtype = dtype
-        node.extra = None
-        node.seq = next_number()
-        result._requires_grad = True
-    else:
-        result._node = None
-        result._requires_grad = False
-    return result
+            result._node = None
+            result._requires_grad = False
+        return result
+
+    return operator
 
 
 def _plan(op: type[ops.Op], needs: int) -> Plan | None:
@@ -179,21 +190,32 @@ def _plan(op: type[ops.Op], needs: int) -> Plan | None:
     return plan
 
 
-def _watched(plan: Plan, a: Tensor, b: Any, result: Tensor) -> list[list[str]]:
-    """The lists that tell the node of changes in place of what it keeps of one or two inputs and the output."""
-    watched = []
-    for i in plan.watched:
-        x = b if i else a
-        if x.__class__ is not float and x.__class__ is not int:  # a number is watched by nobody
-            if x._view is not None:
-                x = x._view.base
-            if x._watch is None:
-                x._watch = []
-            watched.append(x._watch)
-    if plan.watches_out:
-        result._watch = []
-        watched.append(result._watch)
-    return watched
+def _watched(watches: int, a: Any, b: Any, result: Tensor) -> tuple[bytearray, ...]:
+    """What tells the node of changes in place of what it keeps of one or two inputs (1, 2) and the output (4)."""
+    found: tuple[bytearray, ...] = ()
+    if watches & 1 and a.__class__ is not float and a.__class__ is not int:  # a number is watched by nobody
+        x = a if a._view is None else a._view.base
+        if (first := x._watch) is None:
+            first = x._watch = bytearray()
+        found = (first,)
+    if watches & 2 and b.__class__ is not float and b.__class__ is not int:
+        x = b if b._view is None else b._view.base
+        if (second := x._watch) is None:
+            second = x._watch = bytearray()
+        found = (first, second) if found else (second,)
+    if watches & 4:
+        result._watch = bytearray()
+        found += (result._watch,)
+    return found
+
+
+def _constant(x: Tensor, array: Any) -> Constant:
+    """Constant(x), written out."""
+    constant = _new(Constant)
+    constant.shape = array.shape
+    constant.dtype = array.dtype
+    constant.tensor = ref(x)
+    return constant
 
 
 def apply_split(op: type[ops.Op], x: Tensor, **settings: Any) -> tuple[Tensor, ...]:

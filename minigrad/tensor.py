@@ -32,7 +32,7 @@ class Tensor(Vocabulary):
     Tensor(data, dtype=None, requires_grad=False, name=None): data is a number, nested lists, an array or a Tensor, and
     is copied. Python floats become float32, ints int64; arrays keep their dtype. Raises TypeError for data that is
     not numbers or bools, ValueError for ragged lists, RuntimeError if integers shall require grad.
-    `array` is the numpy array itself (a numpy scalar for the 0-d result of an op).
+    `array` is the numpy array itself (for a 0-d Tensor a numpy scalar, until its memory is shared: numpy(), detach()).
     """
 
     __slots__ = ("__weakref__", "_extra", "_grad", "_node", "_requires_grad", "_view", "_watch", "array")
@@ -43,11 +43,12 @@ class Tensor(Vocabulary):
     _node: Node | None
     _requires_grad: bool
     _view: View | None
-    _watch: list[str] | None
+    _watch: bytearray | None
     _extra: Extra | None
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> None:
-        self.array = to_array(data, dtype)
+        array = to_array(data, dtype)
+        self.array = array if array.ndim else array[()]  # numpy's scalars are several times as fast as 0-d arrays
         self._grad = self._node = self._view = self._watch = self._extra = None
         self._requires_grad = False
         if requires_grad:
@@ -328,11 +329,14 @@ def wrap(array: Any, node: Node | None = None, view: View | None = None) -> Tens
     return tensor
 
 
-def watch(tensor: Tensor) -> list[str]:
-    """The list that a change in place of this tensor's memory writes itself into: empty means unchanged."""
+def watch(tensor: Tensor) -> bytearray:
+    """Where a change in place of this tensor's memory writes itself into: empty means unchanged.
+
+    Bytes and not a list: the garbage collector does not follow them, and every recorded op has some.
+    """
     base = tensor._view.base if tensor._view is not None else tensor
     if base._watch is None:
-        base._watch = []
+        base._watch = bytearray()
     return base._watch
 
 
@@ -340,7 +344,7 @@ def changed(tensor: Tensor, how: str) -> None:
     """Tell the nodes that kept this memory that it was changed in place."""
     base = tensor._view.base if tensor._view is not None else tensor
     if base._watch is not None:
-        base._watch.append(f"{how} on a Tensor of shape {tensor.array.shape}")
+        base._watch += f"{how} on a Tensor of shape {tensor.array.shape}; ".encode()
         base._watch = None
 
 

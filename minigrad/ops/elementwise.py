@@ -268,9 +268,13 @@ class Relu(Op):
     promote = "numbers"
 
     def forward(x):
+        if isinstance(x, np.generic):  # a number: np.maximum and np.where take ten times as long as a comparison
+            return x.dtype.type(0) if x <= 0 else x
         return np.maximum(x, x.dtype.type(0))
 
     def dx(dy, y):
+        if isinstance(dy, np.generic):
+            return dy.dtype.type(0) if y <= 0 else dy
         return np.where(y <= 0, 0.0, dy)
 
 

@@ -156,14 +156,18 @@ class Plan:
     """
 
     __slots__ = (
-        "all", "joint", "keeps_arrays", "op", "positions", "run", "save", "wants", "watched", "watches", "watches_out",
+        "all", "alone", "first", "joint", "keeps_arrays", "op", "positions", "run", "save", "wants", "watched",
+        "watches", "watches_out",
     )  # fmt: skip
 
     op: type[Op]
     positions: tuple[int, ...]
+    alone: bool  # whether there is but one position, the first
+    first: int
     joint: bool
     wants: list[tuple[str, Any]]
     watched: tuple[int, ...]
+    watches: int
     watches_out: bool
     keeps_arrays: bool
     save: Any
@@ -173,6 +177,7 @@ class Plan:
         self.op = op
         self.positions = tuple([i for i, need in enumerate(needs) if need])
         self.all = all(needs)
+        self.alone, self.first = len(self.positions) == 1, self.positions[0]
         self.joint = rule.joint is not None
         if rule.joint is not None:
             functions = [rule.joint]
@@ -189,7 +194,7 @@ class Plan:
         # Values that must not change in place before backward: these inputs, and the output.
         self.watched = tuple(range(len(needs))) if rule.variadic and inputs else tuple(sorted(inputs))
         self.watches_out = any(kind == "output" for kind, _ in self.wants)
-        self.watches = bool(self.watched or self.watches_out)
+        self.watches = sum(1 << i for i in self.watched if i < 2) + 4 * self.watches_out  # see record.py
         self.keeps_arrays = any(kind in ("input", "output", "extra") for kind, _ in self.wants)
         kept = "".join(rule.source(want) + ", " for want in self.wants)
         # An extra that depends on the inputs is worked out again from them for a second derivative: see lift.

@@ -28,7 +28,7 @@ def test_clip_grad_norm(max_norm, norm_type, dtype):
     ours, theirs = leaves(mg, dtype), leaves(torch, dtype)
     if norm_type == float("inf"):
         ours, theirs = ours[:3], theirs[:3]  # nothing has no largest element
-    arrays = [p.grad.array for p in ours if p.grad is not None]
+    arrays = [p.grad.numpy() for p in ours if p.grad is not None]
     close(
         mg.nn.utils.clip_grad_norm_(iter(ours), max_norm, norm_type),
         torch.nn.utils.clip_grad_norm_(iter(theirs), max_norm, norm_type),
