@@ -6,7 +6,7 @@ import numpy as np
 from .elementwise import Exp, Expm1, Log, Log1p, Sigmoid
 from .op import Op
 from .reduce import Mean, Sum
-from .total import largest, total
+from .total import largest, recorded, through_float64, total
 
 
 class Softmax(Op):
@@ -50,9 +50,10 @@ class CrossEntropy(Op):
 
     def forward(logits, *, target, reduction="mean"):
         shifted = logits - largest(logits, 1)
-        e = Exp.apply(shifted)
+        chosen = shifted[np.arange(len(target)), target]
+        e = Exp.apply(shifted) if recorded(shifted) else through_float64(np.exp, shifted, into=shifted)
         totals = total(e, 1, keepdim=True)
-        losses = Log.apply(totals[:, 0]) - shifted[np.arange(len(target)), target]
+        losses = Log.apply(totals[:, 0]) - chosen
         if reduction != "none":
             losses = total(losses, 0)
         return losses / logits.dtype.type(len(target)) if reduction == "mean" else losses, e, totals

@@ -48,13 +48,17 @@ def largest(x, dim):
     return np.maximum.reduce(x, axis=dim, keepdims=True, initial=-math.inf)
 
 
-def through_float64(f, x):
-    """f(x), worked out in float64: numpy's exp, log and the like for float32 are off by up to 3 ulp, torch's by 1."""
+def through_float64(f, x, into=None):
+    """f(x), worked out in float64: numpy's exp, log and the like for float32 are off by up to 3 ulp, torch's by 1.
+
+    A large result goes *into* an array that nobody needs any more (x itself, say) if one is given.
+    """
     if x.dtype is FLOAT64:
         return f(x)
     if x.size < 50_000:
         return f(x.astype(FLOAT64)).astype(x.dtype)
-    return f(x, out=np.empty_like(x), dtype=FLOAT64, casting="unsafe")  # cast some thousands at a time: no array more
+    into = np.empty_like(x) if into is None else into
+    return f(x, out=into, dtype=FLOAT64, casting="unsafe")  # cast some thousands at a time: no array more
 
 
 FLOAT64 = np.dtype(np.float64)
