@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
-from models.mlp import Config
+from models.mlp import MLP, PARAMETERS, STATISTICS, Config
 from models.names import END, Vocabulary
 from models.storage import DESCRIPTION, ModelError, Trained, as_bytes, network, read_bounded, reason
 
@@ -81,15 +81,17 @@ def safetensors(trained: Trained, torch: bool) -> bytes:
     return as_bytes({**state, DESCRIPTION: {"chars": "".join(trained.vocab.chars), "about": trained.about}})
 
 
-def onnx(trained: Trained) -> bytes:
+def onnx(trained: Trained, float64: bool = False) -> bytes:
     """The network as an ONNX model: `contexts`, int64 (batch, context), to `logits`, float32 (batch, vocab_size).
 
+    Sums in another order round otherwise, in float32 to some units in the last place of the largest logit. With
+    *float64* weights, work and logits are float64, and any two programs agree to 1e-12.
     Its metadata: `chars`, the character of each number, the end token first; `context`, how many make a row.
     """
     import export
 
-    model, config = trained.model, trained.model.config
-    for name in ("bnmean", "bnvar"):
+    model, config = in_float64(trained.model) if float64 else trained.model, trained.model.config
+    for name in STATISTICS:
         getattr(model, name).name = name
     rows = np.arange(2 * config.context).reshape(2, config.context) % config.vocab_size
     metadata = {"chars": END + "".join(trained.vocab.chars), "context": str(config.context)}
@@ -97,6 +99,18 @@ def onnx(trained: Trained) -> bytes:
         model.logits, rows, input_names=["contexts"], output_names=["logits"], metadata=metadata
     )  # fmt: skip
     return bytes(found.SerializeToString())
+
+
+def in_float64(model: MLP) -> MLP:
+    """A copy of a calibrated network that computes in float64."""
+    double = MLP(model.config)
+    double.load_state_dict(model.state_dict())
+    for name in PARAMETERS:
+        parameter = getattr(double, name)
+        parameter.data = parameter.detach().double()
+    for name in STATISTICS:
+        setattr(double, name, getattr(double, name).double())
+    return double
 
 
 def read(path: str | os.PathLike[str], vocab: Vocabulary | None = None) -> Trained:

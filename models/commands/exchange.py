@@ -14,7 +14,8 @@ from models.options import path
 
 FORMATS = """
 
---onnx: an ONNX model (opset 20), contexts (batch, context) to logits, any batch; onnx's checker has accepted it.
+--onnx: an ONNX model (opset 20), contexts (batch, context) to logits, any batch; onnx's checker has accepted it. In
+  float32 its logits are those of sample and eval to 1e-6 of the largest; with --float64 to 1e-12 of a float64 network.
 --safetensors: the arrays by the lecture's names (C, W1, ...); with --torch by the names of torch's layers, for
   load_state_dict() of the nn.Sequential that models/exchange.py describes."""
 
@@ -29,6 +30,7 @@ def register(command: Callable[..., Any]) -> None:
     add = command("export", export, "Write a trained network for other programs.", FORMATS).add_argument
     add("--model", type=path, default="out", metavar="FILE", help="a model file or its folder (out)")
     add("--onnx", action="store_true", help="model.onnx")
+    add("--float64", action="store_true", help="with --onnx: weights, work and logits in float64")
     add("--safetensors", action="store_true", help="arrays.safetensors")
     add("--torch", action="store_true", help="with --safetensors: torch.safetensors, by the names of torch's layers")
     add("--out", type=path, metavar="DIR", help="where the files go (the model's folder)")
@@ -46,6 +48,8 @@ def export(options: argparse.Namespace) -> int:
         raise BadInput("say what to write: --onnx, --safetensors, or both")
     if options.torch and not options.safetensors:
         raise BadInput("--torch is a layout of --safetensors: give both")
+    if options.float64 and not options.onnx:
+        raise BadInput("--float64 is a way of --onnx: give both")
     if options.onnx and importlib.util.find_spec("onnx") is None:
         raise BadInput("--onnx needs onnx: pip install 'minigrad[export]'")
     from models import exchange
@@ -59,7 +63,7 @@ def export(options: argparse.Namespace) -> int:
     out = Path(options.out) if options.out else model if model.is_dir() else model.parent
     made: dict[str, bytes] = {}
     if options.onnx:
-        made["model.onnx"] = exchange.onnx(trained)
+        made["model.onnx"] = exchange.onnx(trained, options.float64)
     if options.safetensors:
         name = "torch.safetensors" if options.torch else "arrays.safetensors"
         made[name] = exchange.safetensors(trained, options.torch)

@@ -97,6 +97,18 @@ def test_onnx(out, trained, X):
         np.testing.assert_allclose(got, trained.model.logits(X[:n]).numpy(), rtol=1e-6, atol=1e-6)
 
 
+def test_onnx_in_float64(out, trained, X):
+    ort = pytest.importorskip("onnxruntime", reason="what was exported is not run: pip install onnxruntime")
+    assert makemore("export", "--onnx", "--float64", "--out", "wide", cwd=out) == "wide/model.onnx\n"
+    session = ort.InferenceSession(out / "wide" / "model.onnx", providers=["CPUExecutionProvider"])
+    wanted = exchange.in_float64(trained.model).logits(X).numpy()
+    (got,) = session.run(["logits"], {"contexts": X})
+    assert got.dtype == wanted.dtype == np.float64
+    np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(got, trained.model.logits(X).numpy(), atol=1e-6 * abs(wanted).max(), rtol=0)
+    assert "--float64 is a way of --onnx" in makemore("export", "--safetensors", "--float64", cwd=out, status=2)
+
+
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.module."])
 def test_a_network_that_torch_wrote_comes_in(tmp_path, X, prefix):
     torch.manual_seed(1)
