@@ -123,7 +123,7 @@ def binary(op: type[ops.Op], otherwise: Operator, reflected: bool = False) -> Op
 
     For two Tensors of one float dtype, or one and a Python number; anything else goes to *otherwise*.
     """
-    plans, numbers = op._plans, op is not ops.MatMul and op is not ops.Pow
+    numbers = op is not ops.MatMul and op is not ops.Pow
 
     def operator(a: Tensor, b: Any) -> Any:
         x = a.array
@@ -154,7 +154,7 @@ def binary(op: type[ops.Op], otherwise: Operator, reflected: bool = False) -> Op
         result = _new(Tensor)
         result.array = out
         result._grad = result._watch = result._extra = result._view = None
-        if needs and _recording.get() and (plan := plans.get(needs) or _plan(op, needs)) is not None:
+        if needs and _recording.get() and (plan := op._plans.get(needs) or _plan(op, needs)) is not None:
             node = result._node = _new(Node)
             node.plan = plan
             if needs == 3:
