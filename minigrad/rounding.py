@@ -37,7 +37,7 @@ def fma(a: NDArray[Any], b: float, c: float) -> NDArray[Any]:
     to odd", IEEE Transactions on Computers 57(4).
     """
     if a.dtype == np.float32:
-        return _round_to_odd(*_two_sum(a * np.float64(b), np.float64(c))).astype(np.float32)
+        return _round_to_odd(*_two_sum(a.astype(np.float64) * b, c)).astype(np.float32)
     if abs(b) > 2.0**960:  # the halves below would overflow
         return fma(a, b * 2.0**-64, c * 2.0**-64) * 2.0**64
     p = a * b

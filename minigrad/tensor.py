@@ -225,6 +225,8 @@ class Tensor(Vocabulary):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if self.requires_grad:
             raise RuntimeError("this Tensor requires grad, a numpy array would drop its graph: use .detach()")
+        if copy is None:  # numpy 1.26 has no such copy
+            return np.asarray(self._shared(), dtype=dtype)
         return np.array(self._shared(), dtype=dtype, copy=copy)
 
     def item(self) -> Any:

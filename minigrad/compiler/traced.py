@@ -82,7 +82,7 @@ class Traced:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         self.capture.escape("takes the values of a Tensor out as a numpy array")
-        return np.array(self.value, dtype=dtype, copy=copy)
+        return np.asarray(self.value, dtype=dtype) if copy is None else np.array(self.value, dtype=dtype, copy=copy)
 
     def __bool__(self) -> bool:
         return self.capture.decide(self)

@@ -131,7 +131,8 @@ def setitem(tensor: Tensor, index: Any, value: Any) -> None:
         # Both steps as one index: a view of the view takes the advanced one.
         return setitem(_index(ops.Slice, tensor, basic), advanced, value)
     try:
-        target = tensor.array[found].shape
+        array = tensor.array  # of no elements: the rule sees to it that numpy 1.26 checks the index
+        target = (array[found] if array.size else ops.Index.forward(array, index=found)).shape
     except IndexError as error:
         raise IndexError(f"indexing a Tensor of shape {tensor.array.shape}: {error}") from None
     while value.ndim > len(target) and value.shape[0] == 1:

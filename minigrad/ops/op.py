@@ -32,6 +32,8 @@ from typing import Any
 
 from numpy import ndarray
 
+from .numpy1 import OLD, keeping
+
 
 class Op:
     """Base of all rules; subclass it with forward and gradients to make an op of your own, and call `MyOp.apply(x)`.
@@ -57,6 +59,8 @@ class Op:
         super().__init_subclass__(**kwargs)
         for name, value in list(vars(cls).items()):
             if callable(value) and not isinstance(value, (type, staticmethod)) and not name.startswith("_"):
+                if OLD and name == "forward":
+                    value = keeping(value, cls.promote is not None or cls.__name__ == "PowScalar")
                 setattr(cls, name, staticmethod(value))
         cls.symbol = vars(cls).get("symbol") or cls.__name__.lower()
         cls._plans = {}
@@ -212,4 +216,4 @@ def _function(op: type[Op], name: str) -> Any:
     function = getattr(op, name, None)
     if function is None or not hasattr(function, "__code__"):
         raise TypeError(f"{op.__name__} has no {name}: an op is a class with forward and its gradients")
-    return function
+    return function.__wrapped__ if OLD and hasattr(function, "__wrapped__") else function
