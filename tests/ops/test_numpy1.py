@@ -1,4 +1,4 @@
-"""What numpy 1.26 needs, tried with any numpy: results that are too wide as it makes them, and an index it lets pass."""
+"""What numpy 1.26 needs, tried with any numpy: results as wide as it makes them, and an index that it lets pass."""
 
 import warnings
 
