@@ -135,7 +135,7 @@ def binary(op: type[ops.Op], otherwise: Operator, reflected: bool = False) -> Op
             if not numbers:
                 return otherwise(a, b)
             y, needs = b, 0
-        elif (kind is Tensor or isinstance(b, Tensor)) and (y := b.array).dtype is dtype:
+        elif not reflected and (kind is Tensor or isinstance(b, Tensor)) and (y := b.array).dtype is dtype:
             if b._view is not None:
                 b._view.refresh(b)
             needs = 2 if b._requires_grad else 0
@@ -145,7 +145,7 @@ def binary(op: type[ops.Op], otherwise: Operator, reflected: bool = False) -> Op
             a._view.refresh(a)
         if a._requires_grad:
             needs += 1
-        if reflected:  # b is a number
+        if reflected:  # then b is a number
             a, b, x, y, needs = b, a, y, x, needs + needs
         try:
             out = op.forward(x, y)

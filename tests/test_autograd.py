@@ -443,3 +443,18 @@ def test_copies_and_pickles_of_leaves():
     assert x.tolist() == [1.0, 2.0]
     with pytest.raises(RuntimeError, match="detach"):
         copy.deepcopy(x * 2)
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "truediv", "pow", "mod"])
+def test_a_reflected_operator_called_by_name_on_two_tensors(name: str) -> None:
+    """x.__rsub__(y) is y - x, with both gradients; most often the other side is a number."""
+    operator = getattr(mg.Tensor, f"__{name}__")
+    x, y = (mg.tensor([1.5, 2.5], requires_grad=True) for _ in range(2))
+    got = getattr(x, f"__r{name}__")(y * 2)
+    want = operator(y * 2, x)
+    assert got.tolist() == want.tolist()
+    for a, b in zip(mg.autograd.grad(got.sum(), (x, y)), mg.autograd.grad(want.sum(), (x, y)), strict=True):
+        assert a.tolist() == b.tolist()
+    number = getattr(x, f"__r{name}__")(2)
+    mg.autograd.grad(number.sum(), x)
+    assert number.tolist() == operator(mg.tensor(2.0), x).tolist()
