@@ -291,7 +291,7 @@ def walk(
         saved = dout = None  # hold nothing that the next rule could free or reuse
 
         if not plan.all:
-            inputs = (inputs[plan.first],) if plan.alone else tuple([inputs[i] for i in plan.positions])
+            inputs = (inputs[plan.positions[0]],) if plan.alone else tuple([inputs[i] for i in plan.positions])
         for parent, gradient in zip(inputs, gradients):  # noqa: B905
             if gradient is None:
                 continue

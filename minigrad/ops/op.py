@@ -160,14 +160,13 @@ class Plan:
     """
 
     __slots__ = (
-        "all", "alone", "first", "joint", "keeps_arrays", "op", "positions", "run", "save", "wants", "watched",
+        "all", "alone", "joint", "keeps_arrays", "op", "positions", "run", "save", "wants", "watched",
         "watches", "watches_out",
     )  # fmt: skip
 
     op: type[Op]
     positions: tuple[int, ...]
-    alone: bool  # whether there is but one position, the first
-    first: int
+    alone: bool  # whether there is but one position
     joint: bool
     wants: list[tuple[str, Any]]
     watched: tuple[int, ...]
@@ -181,7 +180,7 @@ class Plan:
         self.op = op
         self.positions = tuple([i for i, need in enumerate(needs) if need])
         self.all = all(needs)
-        self.alone, self.first = len(self.positions) == 1, self.positions[0]
+        self.alone = len(self.positions) == 1
         self.joint = rule.joint is not None
         if rule.joint is not None:
             functions = [rule.joint]

@@ -87,5 +87,4 @@ def test_random_programs(dtype: Any) -> None:
 
     with np.errstate(all="ignore"):
         check()
-    # About half are replayed (0.44 to 0.62 of 100); of 15, fewer than 2 by chance once in 2,000 runs.
-    assert sum(n >= 2 for n in replayed) >= EXAMPLES // 15, replayed
+    assert np.mean(np.array(replayed) >= 2) > 0.4, replayed
