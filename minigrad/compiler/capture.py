@@ -255,17 +255,18 @@ class Capture:
     def getitem(self, x: Traced, index: Any) -> Any:
         plain = self.plain(index)
         made = x.value[plain]
-        if not self.live():
-            return made
-        items = plain if isinstance(plain, tuple) else (plain,)
-        for item in items:
-            if isinstance(item, np.ndarray) and item.dtype.kind == "b" and item.ndim:
-                self.escape("picks elements with a mask, and how many there are hangs on the values")
+        for item in index if type(index) is tuple else (index,):
+            if not self.live():
                 return made
-        if any(
-            type(i) is Traced and type(i.value) is not np.ndarray for i in (index if type(index) is tuple else (index,))
-        ):
-            self.escape("picks an element by the value of another")
+            value = self.plain(item)
+            if isinstance(value, np.ndarray) and value.dtype.kind == "b":
+                if value.ndim:
+                    self.escape("picks elements with a mask, and how many there are hangs on the values")
+                elif type(item) is Traced:  # a mask of one takes all or nothing, as an if would
+                    self.decide(item)
+            elif type(item) is Traced and type(value) is not np.ndarray:
+                self.escape("picks an element by the value of another")
+        if not self.live():
             return made
         return self.result(made, "getitem", None, (x, index), {})
 

@@ -12,6 +12,7 @@ FREE_SHAPE = {
     "unique",
     "extract",
     "compress",
+    "bincount",
     "trim_zeros",
     "array_equal",
     "allclose",
@@ -19,7 +20,7 @@ FREE_SHAPE = {
 # Those that are known to be the same numpy work each time.
 FUNCTIONS = {
     "all", "amax", "amin", "any", "argmax", "argmin", "argpartition", "argsort", "around", "array_split",
-    "atleast_1d", "atleast_2d", "bincount", "broadcast_to", "clip", "concatenate", "copy", "copyto", "count_nonzero",
+    "atleast_1d", "atleast_2d", "broadcast_to", "clip", "concatenate", "copy", "copyto", "count_nonzero",
     "cross", "cumprod", "cumsum", "diag", "diagonal", "diff", "dot", "einsum", "empty_like", "expand_dims", "flip",
     "full_like", "hstack", "imag", "inner", "interp", "isclose", "kron", "logical_not", "max", "mean", "median",
     "min", "moveaxis", "nan_to_num", "norm", "ones_like", "outer", "pad", "partition", "prod", "put_along_axis",

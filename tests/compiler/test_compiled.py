@@ -74,6 +74,7 @@ REASONS = {
     "asarray": (lambda w, y, loss: np.asarray(y.detach())[0, 0] + 2, "numpy array"),
     "mask": (lambda w, y, loss: y[y > 0].sum(), "mask"),
     "nonzero": (lambda w, y, loss: len(y.nonzero()), "shape"),
+    "bincount": (lambda w, y, loss: mg.bincount((y[0] > 0).long() * 2).sum(), "shape"),
     "unique": (lambda w, y, loss: len(mg.unique(y.detach().round())), ""),
     "randn": (lambda w, y, loss: mg.randn(3).sum(), "random"),
     "dropout": (lambda w, y, loss: F.dropout(y, 0.5).sum() + 1, "random"),
@@ -136,6 +137,22 @@ def test_control_flow_on_a_value_before_any_change() -> None:
 
     made = beside(lambda wrap: world(wrap, extra), [call(X + i % 3 - 1) for i in range(20)])
     assert replays(made) >= 4, about(made)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,)])
+def test_a_mask_of_one_element_takes_all_or_nothing(shape: tuple[int, ...]) -> None:
+    """Whichever of the two was captured; a mask without dimensions puts one more in front: (1, 3) or (0, 3)."""
+
+    def step(x: Any) -> Any:
+        y = x * 2
+        return y[y.sum() > 0].sin()
+
+    for signs in ([1, 1, -1, 1, -1], [-1, -1, 1, -1, 1]):
+        compiled = mg.compile(step)
+        for sign in signs:
+            x = mg.full(shape, 0.5 * sign)
+            np.testing.assert_array_equal(compiled(x), step(x), strict=True)
+        assert mg.compile.explain(compiled).replays == 1, mg.compile.explain(compiled)
 
 
 def test_an_error_in_a_replay_is_the_eager_one_with_nothing_changed() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import HealthCheck, Phase, example, given, note, settings
 
 import minigrad as mg
-from tests.parity.programs import Program, programs
+from tests.parity.programs import Program, build, programs
 
 from .beside import plain
 
@@ -63,6 +63,14 @@ def attempt(made: SimpleNamespace, data: list[Any]) -> Any:
         return f"{type(error).__name__}: {error}"
 
 
+MASK_OF_ONE = build(  # b[b > 0] of b (), which takes one or none
+    [((3, 1), False), ((), False)],
+    [(0, 5, 326880), (4, 5, 648), (2, 2, 1116), (5, 2, 148841), (7, 4, 0), (9, 5, 49086), (15, 1, 2507), (9, 2, 418461),
+     (11, 4, 35106), (11, 6, 2279), (8, 0, 1642), (15, 5, 6764), (3, 1, 624), (12, 0, 26624), (0, 6, 151988),
+     (12, 3, 47658303)],
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_random_programs(dtype: Any) -> None:
     replayed = []
@@ -74,6 +82,7 @@ def test_random_programs(dtype: Any) -> None:
         phases=[Phase.explicit, Phase.reuse, Phase.generate],
     )
     @given(programs(16))
+    @example(MASK_OF_ONE)
     def check(program: Program) -> None:
         note(f"{program}")
         eager, compiled = world(lambda step: step, program, dtype), world(mg.compile, program, dtype)
