@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import gt
 from sys import getrefcount
 from typing import Any
 
@@ -25,8 +26,11 @@ class Captured:
         self.gradients: list[tuple[Tensor, Tensor, int]] = []  # (whose, the .grad it gets, which output)
         self.cleared: list[Tensor] = []  # whose .grad becomes None
         self.written: list[Tensor] = []  # whose memory is changed
-        self.counts: list[tuple[np.ndarray, int]] = []
         self.result: Any = None  # what is returned, its Tensors as Out
+        self._arrays: list[tuple[Tensor, Tensor, np.ndarray]] = []  # of the gradients, those with memory of their own
+        self._numbers: list[tuple[Tensor, int]] = []  # and those that are numbers, made anew each time
+        self._held: list[Any] = []  # what nobody else may hold, and how many references to it there are without that
+        self._counts: list[int] = []
 
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Replay."""
@@ -34,10 +38,11 @@ class Captured:
         self.runs += 1
         for tensor in self.cleared:
             tensor._grad = None
-        for tensor, gradient, i in self.gradients:
+        for tensor, gradient, array in self._arrays:
             tensor._grad = gradient
-            if made[i] is not None:
-                gradient.array = made[i]
+            gradient.array = array
+        for tensor, i in self._numbers:
+            tensor._grad = wrap(made[i])
         for tensor in self.written:
             if tensor._watch is not None:
                 changed(tensor, "a captured step")
@@ -46,16 +51,20 @@ class Captured:
 
     def taken(self) -> bool:
         """Whether somebody holds a gradient of the last run, whose memory the next one would overwrite."""
-        for _, gradient, i in self.gradients:
-            if getrefcount(gradient) > _HELD or getrefcount(self.plan.kept[i]) > _OWN:
-                return True
-        return any([getrefcount(buffer) > count for buffer, count in self.counts])
+        now = [*map(getrefcount, self._held)]
+        return now != self._counts and any(map(gt, now, self._counts))
 
     def settled(self) -> None:
         """Called when nothing but the plan holds its memory."""
-        self.counts = [(buffer, 0) for buffer in self.plan.buffers]
-        found = [getrefcount(buffer) for buffer, _ in self.counts]  # as taken() asks, with the loop's own reference
-        self.counts = list(zip(self.plan.buffers, found, strict=True))
+        for tensor, gradient, i in self.gradients:
+            if self.plan.kept[i] is None:
+                self._numbers.append((tensor, i))
+            else:
+                self._arrays.append((tensor, gradient, self.plan.kept[i]))
+                self._held += gradient, self.plan.kept[i]
+        self._held += self.plan.buffers
+        others = [*map(getrefcount, self._held)][2 * len(self._arrays) :]
+        self._counts = _GRADIENT * len(self._arrays) + others
 
 
 class Out:
@@ -104,15 +113,16 @@ def _filled(result: Any, made: tuple[Any, ...], given: dict[Out, Any]) -> Any:
     return result
 
 
-def _counts() -> tuple[int, int]:
-    """What getrefcount says of a gradient held by its parameter, the list and a loop, and of its array."""
+def _counts() -> list[int]:
+    """What getrefcount says of a gradient and its array that the parameter and the capture alone hold."""
     tensor = wrap(np.empty(1))
     tensor._grad = wrap(np.empty(1))
-    held = [(tensor, tensor._grad, 0)]
     kept = [tensor._grad.array]
-    for _, gradient, i in held:
-        return getrefcount(gradient), getrefcount(kept[i])
-    raise AssertionError
+    gradients = [(tensor, tensor._grad, 0)]
+    arrays = [(tensor, tensor._grad, kept[0])]
+    counts = [*map(getrefcount, [tensor._grad, kept[0]])]
+    del gradients, arrays
+    return counts
 
 
-_HELD, _OWN = _counts()
+_GRADIENT = _counts()

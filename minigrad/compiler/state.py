@@ -91,6 +91,8 @@ def same(a: Any, b: Any) -> bool:
 class Guard:
     """Whether all that a captured step hangs on is as it was: ok() is a function written for just that."""
 
+    ok: Callable[[], bool]
+
     def __init__(self, entries: list[Entry], more: list[tuple[str, dict[str, Any]]] = ()) -> None:  # type: ignore[assignment]
         self.entries = entries
         self.more = list(more)
@@ -138,15 +140,12 @@ class Guard:
                 text = text.replace("{" + key + "}", name(value))
             tests.append(text)
         body = "\n        and ".join(tests) or "True"
-        source = f"def ok():\n    return (\n        {body}\n    )\n"
+        source = (
+            f"def ok():\n    try:\n        return (\n        {body}\n        )\n"
+            "    except (KeyError, IndexError, AttributeError, ValueError, TypeError):\n        return False\n"
+        )
         exec(compile(source, "<guard of a captured step>", "exec"), scope)
-        self._ok: Callable[[], bool] = scope["ok"]
-
-    def ok(self) -> bool:
-        try:
-            return self._ok()
-        except (KeyError, IndexError, AttributeError, ValueError, TypeError):
-            return False
+        self.ok = scope["ok"]
 
     def broken(self) -> list[str]:
         """What is different, in words."""

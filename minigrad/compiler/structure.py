@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,13 @@ from .traced import plain
 
 class Structure:
     """The arguments of a call, taken apart: arrays and Tensors without gradient are data, of which shape, dtype and
-    strides must be the same again; numbers, texts and flags must be equal; all other objects must be the very same."""
+    strides must be the same again; numbers, texts and flags must be equal; all other objects must be the very same.
+
+    fits(args, kwargs): whether that is so; arrays(args, kwargs): the data. Both are written for this structure.
+    """
+
+    fits: Callable[[tuple[Any, ...], dict[str, Any]], bool]
+    arrays: Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, ...]]
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.reason: str | None = None
@@ -50,16 +57,14 @@ class Structure:
     def _write(self) -> None:
         body = " and ".join(self.tests) or "True"
         arrays = "".join(f"{take}, " for take in self.takes)
-        source = f"def fits(args, kwargs):\n    return {body}\n\ndef arrays(args, kwargs):\n    return ({arrays})\n"
+        source = (
+            f"def fits(args, kwargs):\n    try:\n        return {body}\n"
+            "    except (AttributeError, KeyError, IndexError, TypeError, ValueError):\n        return False\n\n"
+            f"def arrays(args, kwargs):\n    return ({arrays})\n"
+        )
         exec(compile(source, "<arguments of a captured step>", "exec"), self.scope)
         self._data = []
-        self._fits, self.arrays = self.scope["fits"], self.scope["arrays"]
-
-    def fits(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-        try:
-            return self._fits(args, kwargs)
-        except (AttributeError, KeyError, IndexError, TypeError, ValueError):
-            return False
+        self.fits, self.arrays = self.scope["fits"], self.scope["arrays"]
 
     def words(self) -> str:
         """The arguments, for explain()."""

@@ -87,6 +87,50 @@ CLIPS = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_parameter_without_dimensions(name: str) -> None:
+    """Its gradient and its values are numbers."""
+
+    def make(wrap: Any) -> SimpleNamespace:
+        scale, shift = nn.Parameter(np.float32(0.5)), nn.Parameter(np.ones(3, np.float32))
+        optimizer = OPTIMIZERS[name]([shift, scale])
+
+        def step(x: Any, y: Any) -> Any:
+            loss = ((x * scale + shift) ** 2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return SimpleNamespace(step=wrap(step), scale=scale, shift=shift, optimizer=optimizer)
+
+    world = beside(make, steps(12))
+    if name not in ("lr as a Tensor",):
+        assert replays(world) == 10, about(world)
+
+
+@pytest.mark.parametrize("held", ["the Tensor", "its array", "other data"])
+def test_a_gradient_that_the_caller_keeps_or_exchanges(held: str) -> None:
+    def make(wrap: Any) -> SimpleNamespace:
+        scale, shift = nn.Parameter(np.float32(0.5)), nn.Parameter(np.ones(3, np.float32))
+
+        def step(x: Any, y: Any) -> Any:
+            scale.grad = shift.grad = None
+            ((x * scale + shift) ** 2).mean().backward()
+
+        return SimpleNamespace(step=wrap(step), scale=scale, shift=shift, kept=[])
+
+    def keep(world: SimpleNamespace) -> None:
+        for p in (world.scale, world.shift):
+            if held == "other data":
+                p.grad.data = mg.zeros_like(p)
+            else:
+                world.kept.append(p.grad if held == "the Tensor" else p.grad.numpy())
+
+    world = beside(make, [*steps(5), keep, *steps(4, 5), keep, *steps(4, 9)])
+    assert replays(world) == (11 if held == "other data" else 3), about(world)  # of the last capture
+
+
 @pytest.mark.parametrize("name", CLIPS)
 def test_gradients_are_clipped(name: str) -> None:
     world = beside(lambda wrap: training(wrap, OPTIMIZERS["momentum"], clip=CLIPS[name]), steps(12))
