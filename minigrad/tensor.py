@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -346,8 +347,14 @@ def changed(tensor: Tensor, how: str) -> None:
     """Tell the nodes that kept this memory that it was changed in place."""
     base = tensor._view.base if tensor._view is not None else tensor
     if base._watch is not None:
-        base._watch += f"{how} on a Tensor of shape {tensor.array.shape}; ".encode()
+        base._watch += _in_words(how, tensor.array.shape)
         base._watch = None
+
+
+@lru_cache(256)
+def _in_words(how: str, shape: tuple[int, ...]) -> bytes:
+    """A change as a watch keeps it; made anew each time, an optimizer's would take longer than its sums."""
+    return f"{how} on a Tensor of shape {shape}; ".encode()
 
 
 def _rebuild(

@@ -12,7 +12,7 @@ from .. import dtypes, ops
 from ..convert import as_array
 from ..graph import _recording
 from ..inplace import update, write
-from ..record import apply
+from ..record import apply, apply_unary
 from ..tensor import Tensor, wrap
 from .elementwise import as_tensor
 from .reduce import one_dim
@@ -32,7 +32,7 @@ def getitem(input: Tensor, index: Any) -> Tensor:
 
 def _index(op: type[ops.Op], x: Tensor, index: tuple[Any, ...]) -> Tensor:
     try:
-        return apply(op, x, index=index)
+        return apply_unary(op, x, {"index": index})
     except IndexError as error:
         huge = [i for i in index if type(i) is int and not -(2**63) <= i < 2**63]
         why = f"index {huge[0]} is out of bounds" if huge else error

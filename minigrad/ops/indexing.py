@@ -4,6 +4,7 @@
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -178,14 +179,26 @@ def add_at(out, index, values):
     np.add.at(out.reshape(-1), positions.reshape(-1), values.reshape(-1))
 
 
+def _table(rows, size):
+    """Where the elements of each of so many rows of a size stand in memory, (rows, size)."""
+    table = np.arange(rows * size).reshape(rows, size)
+    table.flags.writeable = False
+    return table
+
+
+_small_table = lru_cache(64)(_table)
+
+
 def flat_positions(shape, index):
     """Where x[index] stands in x.reshape(-1), in the shape of x[index]."""
-    if not all(isinstance(i, np.ndarray) and i.dtype.kind != "b" for i in index):
-        return np.arange(math.prod(shape)).reshape(shape)[index]
+    for i in index:
+        if not isinstance(i, np.ndarray) or i.dtype.kind == "b":
+            return np.arange(math.prod(shape)).reshape(shape)[index]
     rest = math.prod(shape[len(index) :])
     if len(index) == 1 and shape[0] <= index[0].size:
         # Many picks of few rows: of a table of where each row's elements stand, which is faster to take than to add up.
-        rows, table = index[0], np.arange(shape[0] * rest).reshape(shape[0], rest)
+        rows = index[0]
+        table = _small_table(shape[0], rest) if shape[0] * rest <= 8192 else _table(shape[0], rest)
         return take_rows(table, rows).reshape(rows.shape + shape[1:])
     positions, step = 0, rest
     for i, n in zip(reversed(index), reversed(shape[: len(index)]), strict=True):
