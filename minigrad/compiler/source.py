@@ -33,7 +33,7 @@ class Writer:
         self.apart: dict[Memory, np.ndarray] = {}
         self.names: dict[Any, str] = {}
         # Warnings of numpy's are those of the rules, which minigrad silences by module.
-        self.scope: dict[str, Any] = {"__name__": "minigrad.replay", "copyto": np.copyto, "Different": Different}
+        self.scope: dict[str, Any] = {"__name__": "minigrad.replay", "Different": Different}
         self.aliases: dict[Any, str] = {}  # names of places within a loop over blocks
         self.fills: dict[int, list[str]] = {}  # by the number of a Local, the arrays that hold it
         self.initials: list[tuple[np.ndarray, np.ndarray]] = []  # constants that the step writes to, as they were
@@ -156,7 +156,7 @@ class Writer:
             return [f"{names}{' = ' if names else ''}{self.constant(call.function)}()"]
         if kind == "several":
             made = self.call(call.function, [self.text(x) for x in call.args], call.kwargs)
-            return [f"t = {made}", *(f"copyto({self.name(o)}, t[{i}])" for i, o in enumerate(out) if o is not None)]
+            return [f"t = {made}", *(f"{self.name(o)}[...] = t[{i}]" for i, o in enumerate(out) if o is not None)]
         if kind == "setitem":
             target, index, value = [self.text(x) for x in call.args]
             return [f"{target}[{index}] = {value}"]
@@ -180,14 +180,13 @@ class Writer:
             target = out
             if source.shape != place.shape:  # a reshape that had to copy: the elements in their order
                 target = self.constant(self.scope[out].reshape(source.shape))
-            unsafe = "" if source.dtype == place.dtype else ", 'unsafe'"
-            return [f"copyto({target}, {self.text(source)}{unsafe})"]
+            return [f"{target}[...] = {self.text(source)}"]  # np.copyto asks in Python who may answer in its place
         if kind == "ufunc":
             dtype = call.kwargs.get("dtype")
             only = call.args[0]
             if dtype is not None and len(call.args) == 1 and type(only) is Place and only.dtype != dtype == place.dtype:
                 # Cast into the result's own memory and go on there: numpy's buffered casting takes longer.
-                return [f"copyto({out}, {self.text(only)})", self.call(call.function, [out, out], {})]
+                return [f"{out}[...] = {self.text(only)}", self.call(call.function, [out, out], {})]
             kwargs = {key: value for key, value in call.kwargs.items() if not (key == "dtype" and value == place.dtype
                       and all(type(x) is not Place or x.dtype == value for x in call.args))}  # fmt: skip
             return [self.call(call.function, [*self.operands(call), self.target(call, out)], kwargs)]
@@ -244,8 +243,8 @@ class Writer:
         """The function of these statements: (text, whether it changes what was there before, the user's line) each."""
         lines = [f"def replay({', '.join(f'a{i}' for i in range(len(inputs)))}):"]
         for i, place in enumerate(inputs):
-            lines.append(f"    copyto({self.name(place)}, a{i})")
-        lines += [f"    copyto({self.constant(owner)}, {self.constant(initial)})" for owner, initial in self.initials]
+            lines.append(f"    {self.name(place)}[...] = a{i}")
+        lines += [f"    {self.constant(owner)}[...] = {self.constant(initial)}" for owner, initial in self.initials]
         outside = 0
         for text, changes, where in statements:
             if changes and not outside:
