@@ -162,6 +162,8 @@ def accumulate_leaves(flight: dict[Tensor, Any], create_graph: bool) -> None:
     with _adding:
         while flight:
             leaf, gradient = flight.popitem()
+            if not leaf._requires_grad:  # no more
+                continue
             if leaf._grad is None and type(gradient) is np.ndarray:
                 if gradient.base is not None or getrefcount(gradient) > _ALONE:
                     gradient = gradient.copy()
@@ -179,10 +181,10 @@ def accumulate(tensor: Tensor, gradient: Any, create_graph: bool) -> None:
 def _add(tensor: Tensor, gradient: Any, create_graph: bool) -> None:
     held = tensor._grad
     if create_graph:
-        tensor._grad = gradient if held is None else held + gradient
+        tensor._grad = gradient.clone() if held is None else held + gradient  # others may be given the same Tensor
     elif held is None:
         tensor._grad = wrap(gradient if isinstance(gradient, np.generic) else gradient.copy())
-    elif isinstance(held.array, np.ndarray) and held._node is None and held.array.flags.writeable:
+    elif held._node is None and held._shared().flags.writeable:
         np.add(held.array, gradient, out=held.array)
         if held._watch is not None:
             changed(held, "accumulation by backward()")

@@ -48,6 +48,8 @@ def run(op: type[ops.Op], inputs: tuple[Any, ...], settings: dict[str, Any]) -> 
             arrays.append(x)
     if op.promote is not None:
         arrays = dtypes.promoted(op.promote, arrays)
+    if op.view and isinstance(arrays[0], np.generic) and isinstance(inputs[0], Tensor):
+        arrays[0] = inputs[0]._shared()  # a number has no memory to share
     try:
         out = op.forward(*arrays, **settings)
     except ValueError as error:
@@ -92,6 +94,8 @@ def apply_unary(op: type[ops.Op], a: Tensor, settings: dict[str, Any] = NONE) ->
         return run(op, (a,), settings)[0]
     if a._view is not None:
         a._view.refresh(a)
+    if (view := op.view) and type(x) is not np.ndarray:
+        x = a._shared()  # a number has no memory to share
     out, extra = op.forward(x, **settings) if settings else op.forward(x), None
     if op.keeps:
         extra, out = out[1:], out[0]
@@ -113,7 +117,7 @@ def apply_unary(op: type[ops.Op], a: Tensor, settings: dict[str, Any] = NONE) ->
     else:
         result._node = None
         result._requires_grad = False
-    if op.view and isinstance(out, np.ndarray) and out.base is not None and (out.base is x or out.base is x.base):
+    if view and isinstance(out, np.ndarray) and out.base is not None and (out.base is x or out.base is x.base):
         result._view = View(a, [(op, settings)])
     return result
 

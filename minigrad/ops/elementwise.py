@@ -58,7 +58,7 @@ class Mul(Op):
 
 
 class Div(Op):
-    """z = x / y,  dx = dz / y,  dy = -dz * z / y
+    """z = x / y,  dx = dz / y,  dy = -dz * x / y / y
 
     Integers are divided as floats. At y = 0: inf or nan, as IEEE 754 says.
     """
@@ -71,8 +71,8 @@ class Div(Op):
     def dx(dz, y):
         return dz / y
 
-    def dy(dz, z, y):
-        return -dz * (z / y)
+    def dy(dz, x, y):
+        return -dz * (x / y / y)  # and not of z, which may be changed in place
 
 
 class Neg(Op):

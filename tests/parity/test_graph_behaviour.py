@@ -562,3 +562,101 @@ def a_graph_built_in_one_thread_and_run_in_another(m):
     in_threads(lambda: graphs.append((x * x).sum()))
     in_threads(lambda: graphs[0].backward())
     return seen(x.grad), error(graphs[0].backward)
+
+
+# -------------------------------------------------------------------------- memory that several share, and numbers
+
+VIEWS = (
+    lambda a: a.view(1), lambda a: a.reshape(1, 1), lambda a: a.unsqueeze(0), lambda a: a.squeeze(), lambda a: a.flatten(),
+    lambda a: a.ravel(), lambda a: a[...], lambda a: a[None], lambda a: a[()], lambda a: a.expand(1), lambda a: a.permute(()),
+    lambda a: a.view_as(a), lambda a: a.expand(2), lambda a: a.broadcast_to(1, 1), lambda a: a.detach(),
+)  # fmt: skip
+
+
+@case
+def views_of_a_number_share_its_memory(m):
+    found = []
+    for view in VIEWS:
+        a = m.tensor(2.0)
+        v = view(a)
+        a.mul_(5)
+        found += seen(a, v)
+        if v.numel() == 1:
+            v.add_(1)
+        found += seen(a, v)
+    return found
+
+
+@case
+def a_view_of_a_number_changed_in_place_and_the_number_too(m):
+    found = []
+    for view in VIEWS:
+        b = leaf(m, 2.0)
+        a = b * 1
+        v = view(a)
+        found.append(error(lambda v=v: v.mul_(5)))
+        (a * a * v.sum()).backward()
+        found += seen(b.grad)
+        b = leaf(m, 3.0)
+        a = b * 1
+        v = view(a)
+        a.mul_(5)
+        (v * v).sum().backward(inputs=[b]) if v.requires_grad else None
+        found += seen(b.grad)
+    return found
+
+
+@case
+def gradients_of_create_graph_are_tensors_of_their_own(m):
+    a, b, g = leaf(m, 1.0), leaf(m, 1.0), m.tensor(1.0, dtype=m.float64)
+    (a + b).backward(g, create_graph=True)
+    found = [a.grad is b.grad, a.grad is g, a.grad.requires_grad]
+    with m.no_grad():
+        a.grad.mul_(0.25)
+    (b * 5).backward()
+    return found + seen(a.grad, b.grad, g)
+
+
+@case
+def a_gradient_without_dimensions_is_added_to_in_place(m):
+    x = leaf(m, 2.0)
+    (x * x).backward()
+    first = x.grad
+    (x * x).backward()
+    return [first is x.grad, *seen(first)]
+
+
+@case
+def a_quotient_changed_in_place(m):
+    found = []
+    for change in (lambda z: z.mul_(2), lambda z: z.zero_()):
+        x, w = leaf(m, 2.0, 4.0), leaf(m, 3.0, 5.0)
+        z = w / x
+        change(z)
+        z.sum().backward()
+        found += seen(x.grad, w.grad)
+    for which in (0, 1):
+        pair = [leaf(m, 2.0, 4.0) * 1, leaf(m, 3.0, 5.0) * 1]
+        z = pair[0] / pair[1]
+        pair[which].mul_(2)
+        found.append(error(z.sum().backward))
+    return found
+
+
+@case
+def an_expansion_to_the_same_size_is_written_to(m):
+    x = m.tensor([[1.0, 2.0]])
+    found = [error(lambda: x.expand(1, 2).add_(1)), error(lambda: x.expand(1, 1, 2).mul_(3))]
+    y = leaf(m, 2.0)
+    (g,) = m.autograd.grad(y.sum() * y, [y], create_graph=True)
+    found.append(error(lambda: g.mul_(3)))
+    return found + seen(x, g)
+
+
+@case
+def a_leaf_that_requires_grad_no_more_gets_none(m):
+    x, w = leaf(m, 1.0), leaf(m, 3.0)
+    y = x * w
+    x.requires_grad_(False)
+    y.backward()
+    return [x.grad is None, *seen(w.grad)]
