@@ -36,6 +36,8 @@ class _Compile:
     step cannot be captured. backend: "numpy", or "numba" (the extra `jit`), which fuses the calls into compiled loops;
     its float32 results differ in the last bits, so that it is never chosen by itself.
 
+    With numpy 1.26 every step runs eagerly.
+
     A compiled step is called by one thread at a time, the others wait. While it is captured, other threads may
     compute with the same Tensors. On a method, each object has a captured step of its own.
     TypeError for what cannot be called, ValueError for an unknown backend.
@@ -47,8 +49,10 @@ class _Compile:
     def __call__(
         self, function: Callable[..., Any] | None = None, *, fullgraph: bool = False, backend: str = "numpy"
     ) -> Any:
-        from .compiled import Compiled
+        from .compiled import NEEDS, Compiled
 
+        if fullgraph and NEEDS:
+            raise CaptureError(f"nothing can be captured: {NEEDS}")
         if backend not in ("numpy", "numba"):
             raise ValueError(f"backend is {backend!r}, but it must be 'numpy' or 'numba'")
         if backend == "numba" and find_spec("numba") is None:

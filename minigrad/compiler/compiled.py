@@ -8,6 +8,7 @@ from functools import update_wrapper
 from typing import Any
 
 from ..graph import Engine
+from ..ops.numpy1 import OLD
 from .capture import CaptureError
 from .capturing import capture_run, look
 from .replay import Captured
@@ -16,6 +17,8 @@ from .structure import Structure
 from .walk import Code
 
 LIMIT = 8  # captures kept of one function, as many as torch keeps
+# numpy 1.26 chooses the dtype of a 0-d result by its value, and a replay's last bits could be other ones.
+NEEDS = "numpy 2 is needed, older ones work out numbers in other dtypes than a capture can follow" if OLD else None
 TRIES = 4  # runs with arguments of one kind that may fail to be captured before the function is left to run eagerly
 _one_at_a_time = threading.RLock()  # captures put traced arrays into Tensors for a while: one in a process
 
@@ -27,7 +30,7 @@ class Compiled:
         self.function, self.fullgraph, self.backend = function, fullgraph, backend
         self.captured: list[Captured] = []
         self.reasons: list[str] = []  # why runs were not captured
-        self.given_up: str | None = None
+        self.given_up: str | None = NEEDS
         self.eager_runs = 0
         self._failed: dict[Any, int] = {}
         self._code: Code | None = None
@@ -65,7 +68,7 @@ class Compiled:
             self.captured.clear()
             self.reasons.clear()
             self._failed.clear()
-            self.given_up = self._code = None
+            self.given_up, self._code = NEEDS, None
 
     def _replay(self, captured: Captured, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:

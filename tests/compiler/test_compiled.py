@@ -19,8 +19,10 @@ import pytest
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn, optim
+from minigrad.compiler import compiled
 from minigrad.compiler.capture import CaptureError
 from minigrad.compiler.traced import Number, Traced
+from minigrad.ops.numpy1 import OLD
 from tests.alone import run as run_alone
 
 from .beside import about, beside, call, plain, replays
@@ -129,6 +131,20 @@ def test_fullgraph_raises_the_reason(name: str) -> None:
         for _ in range(3):
             made.step(X)
     assert world(mg.compile(fullgraph=True), lambda *_: None).step(X) is not None
+
+
+def test_numpy_1_runs_eagerly(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not OLD:
+        monkeypatch.setattr(compiled, "NEEDS", "numpy 2 is needed")
+    step = mg.compile(lambda x: x * 2)
+    for _ in range(3):
+        assert step(mg.tensor(2.0)).item() == 4
+    found = mg.compile.explain(step)
+    assert (found.replays, found.eager_runs) == (0, 3) and "numpy 2 is needed" in str(found)
+    step.reset()
+    assert "numpy 2 is needed" in str(mg.compile.explain(step))
+    with pytest.raises(CaptureError, match="numpy 2 is needed"):
+        mg.compile(fullgraph=True)(abs)
 
 
 def test_control_flow_on_a_value_before_any_change() -> None:
