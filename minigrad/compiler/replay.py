@@ -56,13 +56,10 @@ class Captured:
 
     def settled(self) -> None:
         """Called when nothing but the plan holds its memory."""
-        for tensor, gradient, i in self.gradients:
-            if self.plan.kept[i] is None:
-                self._numbers.append((tensor, i))
-            else:
-                self._arrays.append((tensor, gradient, self.plan.kept[i]))
-                self._held += gradient, self.plan.kept[i]
-        self._held += self.plan.buffers
+        kept = self.plan.kept
+        self._numbers = [(tensor, i) for tensor, _, i in self.gradients if kept[i] is None]
+        self._arrays = [(x, gradient, own) for x, gradient, i in self.gradients for own in [kept[i]] if own is not None]
+        self._held = [x for _, gradient, array in self._arrays for x in (gradient, array)] + self.plan.buffers
         others = [*map(getrefcount, self._held)][2 * len(self._arrays) :]
         self._counts = _GRADIENT * len(self._arrays) + others
 

@@ -569,7 +569,8 @@ def a_graph_built_in_one_thread_and_run_in_another(m):
 VIEWS = (
     lambda a: a.view(1), lambda a: a.reshape(1, 1), lambda a: a.unsqueeze(0), lambda a: a.squeeze(),
     lambda a: a.ravel(), lambda a: a.flatten(), lambda a: a[...], lambda a: a[None], lambda a: a[()],
-    lambda a: a.expand(1), lambda a: a.expand(2), lambda a: a.view_as(a), lambda a: a.permute(()), lambda a: a.broadcast_to(1, 1), lambda a: a.detach(),
+    lambda a: a.expand(1), lambda a: a.expand(2), lambda a: a.view_as(a),
+    lambda a: a.permute(()), lambda a: a.broadcast_to(1, 1), lambda a: a.detach(),
 )  # fmt: skip
 
 
