@@ -7,16 +7,27 @@ from typing import Any
 
 import numpy as np
 
+TAKES = ("take", "take_along_axis")
+
 
 class Memory:
     """A block of memory, by the array that owns it, and what the plan must know of its life."""
 
-    __slots__ = ("first", "initial", "kind", "last", "number", "owner")
+    __slots__ = ("first", "initial", "kind", "last", "number", "owner", "seen")
 
     def __init__(self, owner: np.ndarray, kind: str, number: int) -> None:
         self.owner, self.kind, self.number = owner, kind, number
         self.first = self.last = -1  # the calls that use it first and last
         self.initial: np.ndarray | None = None  # what a constant that the step writes to held before
+        self.seen: bytes | None = None  # what a constant held when it was last used
+
+    def look(self) -> None:
+        """Note what a constant holds, for changed()."""
+        self.seen = self.owner.tobytes() if self.owner.flags.writeable else None
+
+    def changed(self) -> bool:
+        """Whether a constant was changed by what a capture does not see: plain numpy on plain arrays."""
+        return self.seen is not None and self.owner.tobytes() != self.seen
 
 
 class Place:
@@ -85,6 +96,12 @@ class Call:
     def locals(self) -> Iterable[Local]:
         yield from _found(Local, self.args)
         yield from _found(Local, self.kwargs)
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether it takes elements by the values of another array, which may be out of range."""
+        by_index = self.kind == "getitem" or getattr(self.function, "__name__", self.function) in TAKES
+        return by_index and any(place.dtype.kind in "iu" for place in _found(Place, self.args[1:]))
 
     @property
     def changes(self) -> bool:

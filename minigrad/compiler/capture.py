@@ -21,11 +21,12 @@ import numpy as np
 
 from . import CaptureError as CaptureError
 from .calls import Call, Local, Memory, Place, before_changes, root
-from .known import FREE_SHAPE, FUNCTIONS, OF_SHAPE, POWERS
+from .known import FREE_COUNTS, FREE_SHAPE, FUNCTIONS, OF_SHAPE, POWERS, SAME
 from .traced import Number, Traced
 
 PACKAGE = str(Path(__file__).parent.parent)
 
+CHANGED = "changes an array that it made itself, unseen, between two uses of it"
 HELD = 3  # what getrefcount says of a Number that nobody took: the capture's list, a variable, its argument
 
 
@@ -39,6 +40,7 @@ class Capture:
         self.reason: str | None = None
         self.calls: list[Call] = []
         self.memories: dict[int, Memory] = {}
+        self.owners: dict[int, Traced] = {}  # by the owner's id, the one that views of it have as their base
         self.count = 0  # of Locals
         self.alive: list[Any] = []  # owners, so that no address comes twice
         self.handled: list[tuple[Any, Any]] = []  # (container, key): Python state that each replay works out itself
@@ -77,7 +79,13 @@ class Capture:
         """An array from outside, as external or input memory; one that was there before is the same memory."""
         owner = root(value)
         memory = self.memories.get(id(owner)) or self._memory(owner, kind)
-        return Traced(value, Place(memory, value), self)
+        return self._base(owner) if value is owner else Traced(value, Place(memory, value), self, self._base(owner))
+
+    def leave(self) -> None:
+        """The run is over."""
+        self.open = False
+        self.owners.clear()
+        self.take_back()
 
     def _memory(self, owner: np.ndarray, kind: str) -> Memory:
         memory = self.memories[id(owner)] = Memory(owner, kind, len(self.memories))
@@ -103,7 +111,12 @@ class Capture:
         if kind is Traced or kind is Number:
             return x.place
         if kind is np.ndarray:
-            memory = self.memories.get(id(root(x))) or self._memory(root(x), "constant")
+            memory = self.memories.get(id(root(x)))
+            if memory is None:
+                memory = self._memory(root(x), "constant")
+                memory.look()
+            elif memory.changed():
+                self.escape(CHANGED)
             return Place(memory, x)
         if kind is tuple:
             return tuple([self.ref(item) for item in x])
@@ -115,8 +128,10 @@ class Capture:
 
     def note(self, kind: str, function: Any, args: Any, kwargs: Any, out: Any, writes: Any = ()) -> None:
         for place in writes:
-            if place.memory.kind == "constant" and place.memory.initial is None:
-                place.memory.initial = np.array(place.memory.owner)  # what it was, for the next replay
+            if place.memory.kind == "constant":
+                if place.memory.initial is None:
+                    place.memory.initial = np.array(place.memory.owner)  # what it was, for the next replay
+                place.memory.look()
         self.calls.append(
             Call(kind, function, self.ref(args), self.ref(kwargs), out, [p.memory for p in writes], self.line())
         )
@@ -128,11 +143,11 @@ class Capture:
                 self.escape(f"makes an array of dtype {made.dtype}")
                 return made
             owner = root(made)
-            if id(owner) in self.memories:
-                return Traced(made, Place(self.memories[id(owner)], made), self, self._base(owner))
-            place = Place(self._memory(owner, "local"), made)
-            self.note(kind, function, args, kwargs, place)
-            return Traced(made, place, self, None if owner is made else self._base(owner))
+            if id(owner) not in self.memories:
+                self.note(kind, function, args, kwargs, Place(self._memory(owner, "local"), made))
+            if made is owner:
+                return self._base(owner)
+            return Traced(made, Place(self.memories[id(owner)], made), self, self._base(owner))
         if isinstance(made, np.generic):
             local = Local(self.count, made)
             self.count += 1
@@ -156,7 +171,11 @@ class Capture:
         return made
 
     def _base(self, owner: np.ndarray) -> Traced:
-        return Traced(owner, Place(self.memories[id(owner)], owner), self)
+        """The owner of memory, always the same Traced: by that the engine knows a view."""
+        traced = self.owners.get(id(owner))
+        if traced is None:
+            traced = self.owners[id(owner)] = Traced(owner, Place(self.memories[id(owner)], owner), self)
+        return traced
 
     # ---------------------------------------------------------------------------------- what numpy does
 
@@ -227,7 +246,10 @@ class Capture:
                 f"calls numpy.{name}, " + ("whose result's shape hangs on the values" if free else "which is not known")
             )
             return function(*plain, **named)
-        if name in ("copyto", "put_along_axis"):
+        if name in FREE_COUNTS and any([type(x) in (Traced, Number) for x in _flat([*args[1:], *kwargs.values()])]):
+            self.escape(f"calls numpy.{name} with how many in a value, on which the result's shape hangs")
+            return function(*plain, **named)
+        if name in ("copyto", "put_along_axis") and args:
             target = self.ref(args[0])
             self._before(target)
             function(*plain, **named)
@@ -240,6 +262,9 @@ class Capture:
             self.note("do", function, args, kwargs, None, [target])
             return kwargs["out"]
         made = function(*plain, **named)
+        if name == "copyto" or any([made is x and name not in SAME for x in plain]):
+            self.escape(f"calls numpy.{name} to write into what it is given")
+            return made
         if name in ("zeros_like", "ones_like", "empty_like", "full_like") and isinstance(made, np.ndarray):
             place = Place(self._memory(made, "local"), made)
             if name != "empty_like":
@@ -284,6 +309,9 @@ class Capture:
     def method(self, x: Traced, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         made = getattr(x.value, name)(*self.plain(args), **self.plain(kwargs))
         if not self.live():
+            return made
+        if kwargs.get("out") is not None or (name == "repeat" and any([type(n) is Traced for n in _flat(args)])):
+            self.escape(f"calls .{name}() to write into what it is given, or with how many in a value")
             return made
         if made is x.value:
             return x
@@ -409,6 +437,11 @@ def _read(container: Any, key: Any, index: int | None = None) -> Any:
 
 def same_bits(x: Any, y: Any) -> bool:
     return type(x) is type(y) and x.dtype == y.dtype and x.strides == y.strides and x.tobytes() == y.tobytes()
+
+
+def _flat(x: Any) -> list[Any]:
+    """What stands in lists and tuples, however deep."""
+    return [one for item in x for one in _flat(item)] if type(x) in (list, tuple) else [x]
 
 
 def _engine() -> bool:

@@ -17,7 +17,7 @@ from .replay import Captured
 from .results import Outputs, Unfit
 from .state import Guard, changes, owned
 from .structure import Structure
-from .traced import concrete, give_back, plain
+from .traced import Traced, concrete, give_back, plain
 from .walk import Code, Reached, reach
 from .watching import Watch
 
@@ -68,26 +68,19 @@ def _followed(
     roots = [(function, getattr(function, "__qualname__", "step")), *structure.objects]
     before = reach(roots, code)
     grads = {tensor: tensor._grad for tensor in before.tensors}
-    swapped = _swap(capture, before, grads)
-    for thing in before.things.values():
-        if isinstance(thing, Optimizer):
-            for group in thing.param_groups:
-                capture.lend(group, "lr")
-            for state in thing.state.values():
-                capture.lend(state, "step")
-        elif isinstance(thing, LRScheduler):
-            capture.lend(vars(thing), "last_epoch")
-            capture.lend(vars(thing), "_last_lr")
-    given_args, given_kwargs = structure.enter(capture, args, kwargs)
-    Engine.capture = capture
+    held = [(array, path, array.tobytes()) for array, path in before.arrays if array.nbytes <= SMALL]
+    swapped: list[tuple[Tensor, Any, Any]] = []
     watch = Watch(lambda reason, frame: capture.refuse(f"it {_at(reason, frame)}"))
     try:
+        _swap(capture, before, grads, swapped)
+        _lend(capture, before)
+        given_args, given_kwargs = structure.enter(capture, args, kwargs)
+        Engine.capture = capture
         with watch:
             result = function(*given_args, **given_kwargs)
     finally:
         Engine.capture = None
-        capture.open = False
-        capture.take_back()
+        capture.leave()
         memories = _restore(swapped)
         structure.leave()
         survivors = concrete(left)
@@ -99,6 +92,11 @@ def _followed(
                 raise Unfit(f"other code ran than in the run before: {', '.join(new[:5])}")
             if not structure.fits(args, kwargs):
                 raise Unfit("it changes a list or dict that it is given")
+            for array, path, was in held:
+                if array.tobytes() != was:
+                    raise Unfit(f"it changes the numpy array {path}")
+            if any(memory.kind == "constant" and memory.changed() for memory in capture.memories.values()):
+                raise Unfit("it changes an array that it made itself, unseen, after it used it")
             code.add(set(), watch.dynamic)
             after = reach(roots, code)
             captured = finish(capture, structure, before, grads, after, result, memories, survivors, backend)
@@ -164,18 +162,33 @@ def finish(
     return captured
 
 
-def _swap(capture: Capture, before: Reached, grads: dict[Tensor, Tensor | None]) -> list[tuple[Tensor, Any, Any]]:
-    """Put traced arrays into the Tensors that the step can reach; returns what to put back."""
-    swapped = []
+def _swap(
+    capture: Capture, before: Reached, grads: dict[Tensor, Tensor | None], swapped: list[tuple[Tensor, Any, Any]]
+) -> None:
+    """Put traced arrays into the Tensors that the step can reach; into *swapped* goes what to put back."""
     for array, _ in before.arrays:
         if array.dtype.kind in "fiub" and array.dtype in dtypes.SUPPORTED:
             capture.enter(array, "external")
     for tensor in [*before.tensors, *(g for g in grads.values() if g is not None)]:
+        if type(tensor.array) is Traced:  # reached twice
+            continue
         array = tensor._shared()
         traced = capture.enter(array, "external")
         tensor.array = traced
         swapped.append((tensor, array, traced))
-    return swapped
+
+
+def _lend(capture: Capture, before: Reached) -> None:
+    """What a step's optimizers and schedules read and count: each replay works it out."""
+    for thing in before.things.values():
+        if isinstance(thing, Optimizer):
+            for group in thing.param_groups:
+                capture.lend(group, "lr")
+            for state in thing.state.values():
+                capture.lend(state, "step")
+        elif isinstance(thing, LRScheduler):
+            capture.lend(vars(thing), "last_epoch")
+            capture.lend(vars(thing), "_last_lr")
 
 
 def _restore(swapped: list[tuple[Tensor, Any, Any]]) -> dict[int, Any]:
@@ -202,14 +215,16 @@ def _guard(
     for tensor in after.tensors:
         if memories.get(id(tensor)) in used:
             more.append(("{t}.array is {a}", {"t": tensor, "a": tensor.array}))
+        else:
+            looks = f"{{t}}.array.shape == {tensor.array.shape!r} and {{t}}.array.dtype is {{d}}"
+            more.append((looks, {"t": tensor, "d": tensor.array.dtype}))
         more.append(("{t}._requires_grad is {r}", {"t": tensor, "r": tensor._requires_grad}))
         more.append(("{t}._node is {n}", {"t": tensor, "n": tensor._node}))
         if tensor._requires_grad and not (tensor._extra and tensor._extra.hooks):
             more.append(("({t}._extra is None or not {t}._extra.hooks)", {"t": tensor}))
         gradient = grads.get(tensor)
         if gradient is None:
-            if tensor._requires_grad:
-                more.append(("{t}._grad is None", {"t": tensor}))
+            more.append(("{t}._grad is None", {"t": tensor}))
         elif memories.get(id(gradient)) in used:
             more.append(("{t}._grad is {g} and {g}.array is {a}", {"t": tensor, "g": gradient, "a": gradient.array}))
         else:

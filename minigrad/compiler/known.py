@@ -17,6 +17,10 @@ FREE_SHAPE = {
     "array_equal",
     "allclose",
 }
+# Those whose result's shape hangs on how many of something they are told to make.
+FREE_COUNTS = {"repeat", "tile", "split", "array_split", "pad"}
+# Those that may give back the very array that they were given, unchanged.
+SAME = {"atleast_1d", "atleast_2d", "broadcast_to", "imag", "ravel", "real", "reshape", "squeeze"}
 # Those that are known to be the same numpy work each time.
 FUNCTIONS = {
     "all", "amax", "amin", "any", "argmax", "argmin", "argpartition", "argsort", "around", "array_split",

@@ -85,13 +85,13 @@ def build(capture: Capture, inputs: list[Place], outputs: list[Any], kept: list[
 
 
 def needed(calls: list[Call], outputs: list[Any]) -> list[Call]:
-    """The calls that an output, memory from outside or a Python number hangs on."""
+    """The calls that an output, memory from outside, a Python number or an error hangs on."""
     memories = {out.memory for out in outputs if type(out) is Place}
     scalars = {out for out in outputs if type(out) is Local}
     kept = []
     for call in reversed(calls):
         outs = call.out if type(call.out) is list else [call.out]
-        used = call.kind in ("host", "decide") or any(
+        used = call.kind in ("host", "decide") or call.looks_up or any(
             (type(out) is Local and out in scalars) or (type(out) is Place and out.memory in memories) for out in outs
         )
         used = used or any(memory.kind in ("external", "input") or memory in memories for memory in call.writes)

@@ -44,7 +44,7 @@ class Captured:
         for tensor, i in self._numbers:
             tensor._grad = wrap(made[i])
         for tensor in self.written:
-            if tensor._watch is not None:
+            if tensor._watch is not None or tensor._view is not None:
                 changed(tensor, "a captured step")
         result = self.result
         return result.give(made) if type(result) is Out else _filled(result, made, {})

@@ -98,7 +98,8 @@ class Writer:
         """The operands of a ufunc; a Python number among floats as the 0-d array that numpy would make each time."""
         dtypes = {x.dtype for x in call.args if type(x) is Place}
         dtype = dtypes.pop() if len(dtypes) == 1 else None
-        floats = dtype is not None and dtype.kind == "f"
+        made = getattr(call.out, "dtype", dtype)  # with dtype= numpy takes the number in that
+        floats = dtype is not None and dtype.kind == "f" and (made == dtype or np.dtype(made).kind == "b")
         texts = []
         for x in call.args:
             if floats and type(x) is Local and type(x.value) is float:
@@ -143,7 +144,7 @@ class Writer:
             return self.call(call.function.reduce, args, call.kwargs)
         symbol = SYMBOLS.get(getattr(call.function, "__name__", ""))
         if call.kind in ("operator", "ufunc") and symbol and len(args) == 2:
-            return f"{args[0]} {symbol} {args[1]}"
+            return " ".join([f"({args[0]})" if args[0].startswith("-") else args[0], symbol, args[1]])  # (-2) ** x
         return self.call(call.function, args, call.kwargs)
 
     # ------------------------------------------------------------------------------ statements

@@ -77,11 +77,13 @@ class Structure:
 
     def _part(self, x: Any, text: str, path: str) -> None:
         kind = type(x)
-        if kind is np.ndarray or (isinstance(x, Tensor) and not x._requires_grad and x._node is None):
+        if kind is np.ndarray or _is_data(x):
             array = x if kind is np.ndarray else x.array
             self._data.append((text, x))
             if kind is not np.ndarray:
-                self.tests.append(f"type({text}) is {self._name(kind)} and not {text}._requires_grad")
+                self.tests.append(
+                    f"type({text}) is Tensor and not {text}._requires_grad and {text}._grad is {text}._extra is None"
+                )
             if type(array) is not np.ndarray:
                 array = np.asarray(array)
                 self.tests.append(f"{text}.array.shape == () and {text}.array.dtype is {self._name(array.dtype)}")
@@ -96,12 +98,14 @@ class Structure:
                 self.takes.append(at)
             if array.dtype not in dtypes.SUPPORTED or array.dtype.byteorder == ">":
                 self.reason = f"{path} is an array of dtype {array.dtype}"
+            if not array.flags.aligned or (0 not in array.shape and _odd(array)):
+                self.reason = f"{path} is an array of strides {array.strides}, which no copy has: give a copy of it"
             self.key += (kind, array.shape, array.strides, str(array.dtype))
             self.described.append(f"{kind.__name__} {array.shape} {array.dtype}")
         elif isinstance(x, ATOMS):
             same = f"{text} is {self._name(x)}" if x is None or x is True or x is False else (
                 f"(type({text}) is {self._name(kind)} and {text} == {self._name(x)}"
-                + (f" and repr({text}) == {repr(x)!r})" if kind is float else ")")
+                + (f" and repr({text}) == {repr(x)!r})" if kind not in EQUAL else ")")
             )  # fmt: skip
             self.tests.append(same)
             self.key += (kind, repr(x))
@@ -112,7 +116,7 @@ class Structure:
             for i, item in enumerate(x):
                 self._part(item, f"{text}[{i}]", f"{path} {i}" if path == "argument" else f"{path}[{i}]")
         elif kind is dict:
-            self.tests.append(f"type({text}) is dict and len({text}) == {len(x)}")
+            self.tests.append(f"type({text}) is dict and [*{text}] == {self._name([*x])}")
             self.key += (kind, tuple(map(repr, x)))
             for key, item in x.items():
                 if not isinstance(key, (str, int)):
@@ -134,7 +138,7 @@ class Structure:
 
     def _traced(self, x: Any, capture: Capture) -> Any:
         kind = type(x)
-        if kind is np.ndarray or (isinstance(x, Tensor) and not x._requires_grad and x._node is None):
+        if kind is np.ndarray or _is_data(x):
             array = x if kind is np.ndarray else x._shared()
             if id(root(plain(array))) in capture.memories:
                 capture.refuse("it is given a Tensor or array that it also uses without being given it")
@@ -176,6 +180,20 @@ class Structure:
 
     def written(self, capture: Capture) -> bool:
         return any(memory.kind == "input" for call in capture.calls for memory in call.writes)
+
+
+# Of these, what is equal and of the same type is the same; of others not: 0.0 == -0.0, range(0, 3, 2) == range(0, 4, 2).
+EQUAL = (int, str, bytes)
+
+
+def _is_data(x: Any) -> bool:
+    """Whether it is a Tensor that is nothing but its values."""
+    return type(x) is Tensor and not x._requires_grad and x._node is None and x._grad is None and x._extra is None
+
+
+def _odd(x: np.ndarray) -> bool:
+    """Whether elements share a place or stand in reverse, so that numpy may sum them in another order than a copy's."""
+    return any([n > 1 and stride <= 0 for n, stride in zip(x.shape, x.strides, strict=True)])
 
 
 def alike(x: np.ndarray) -> np.ndarray:
