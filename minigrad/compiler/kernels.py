@@ -28,6 +28,16 @@ def _from_bits(typing_context: Any, bits: Any) -> Any:
     return numba.float32(numba.int32), generate
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def plus(typing_context: Any, x: Any, y: Any) -> Any:
+    """x + y of a sum: in any order, so that it is added up in vectors. All other arithmetic keeps the order it has."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fadd(*args, flags=("reassoc", "nsz"))
+
+    return x(x, x), generate
+
+
 @numba.njit(error_model="numpy", fastmath=False)
 def exp32(x):
     x = min(max(x, f4(-104.0)), f4(89.0)) if x == x else x

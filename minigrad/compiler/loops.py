@@ -27,7 +27,7 @@ UNARY = {
     "expm1": "expm1({0})", "log1p": "log1p({0})", "sin": "sin({0})", "cos": "cos({0})",
 }  # fmt: skip
 REDUCED = {
-    "add": ("{0} + {1}", 0.0),
+    "add": ("plus({0}, {1})", 0.0),
     "maximum": ("maximum({0}, {1})", -math.inf),
     "minimum": ("minimum({0}, {1})", math.inf),
 }

@@ -1,7 +1,8 @@
 """The numba backend: a capture's loops compiled to machine code, from the same calls that numpy would make.
 
-Float32 results differ from numpy's in the last bits, since sums are added up in vectors, products and sums are fused,
-and exp and tanh are kernels.py's. Compiled code is kept on disk, in MINIGRAD_CACHE_DIR or the user's cache folder.
+Element by element, sums, products and quotients are numpy's to the bit. Other float32 results differ in the last bits:
+sums over an axis are added up in vectors, exp, tanh and log are kernels.py's, and other functions the C library's.
+Compiled code is kept on disk, in MINIGRAD_CACHE_DIR or the user's cache folder.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from .source import Writer
 HEADER = """import math
 import numba
 import numpy as np
-from minigrad.compiler.kernels import exp32, log32, log64, maximum, minimum, tanh32
+from minigrad.compiler.kernels import exp32, log32, log64, maximum, minimum, plus, tanh32
 
 f4, f8, i8, i4, b1 = np.float32, np.float64, np.int64, np.int32, np.bool_
 
@@ -161,14 +162,19 @@ class _Compiler(Writer):
         report.chains = [[_verb(call) for call in loop.calls] for loop in loops if len(loop.calls) > 1]
         report.notes.append(f"{len(segments)} compiled functions of {sum(len(s.steps) for s in segments)} loops")
         numbered = iter(segments)
-        statements = []
+        statements: list[tuple[str, bool, Any]] = []
+        changed = False
         for part in parts:
             if type(part) is list:
                 segment = next(numbered)
-                statements.append((segment.statement(), segment.outside, segment.lines))
+                changed = changed or segment.outside
+                statements += [(text, segment.outside, line) for text, line in segment.statements(changed)]
+                report.calls += 1
             else:
-                statements.extend((text, part.changes, part.line) for text in self.statement(part))
-        report.calls = len(statements)
+                changed = changed or part.changes
+                texts = self.statement(part)
+                statements += [(text, part.changes, part.line) for text in texts]
+                report.calls += len(texts)
         return self.finish(statements, inputs, outputs, kept, report)
 
 

@@ -30,9 +30,9 @@ class Segment:
         self.values: dict[Any, str] = {}
         self.count = 0
         calls = [c for step in steps for c in (step.calls if isinstance(step, Loop) else [step.call])]
-        self.outside = any(memory.kind == "external" for call in calls for memory in call.writes)
+        self.outside = any(call.changes for call in calls)
         self.lines = calls[0].line
-        self.checked = False
+        self.checks: list[tuple[str, Any]] = []  # of each index: what is wrong where it is out of bounds, and its line
         self.calls: list[Call] = []  # of the loop that is being written
 
     # ------------------------------------------------------------------------------ names
@@ -226,18 +226,39 @@ class Segment:
             self.body.append(f"{self.array(call.out)}[...] = {self.operand(call.args[0], (), False, call.out.dtype)}")
         elif call.kind == "do":
             x, at, values = [self.array(p) for p in call.args]
-            n = call.args[1].shape[0]
-            size = call.args[0].shape[0]
-            self.body += [
-                f"for i in range({n}):",
+            self.check(call, call.args[1], 0)
+            self.unless_bad([
+                f"for i in range({call.args[1].shape[0]}):",
                 f"    j = {at}[i]",
-                f"    if j < 0: j += {size}",
-                f"    if j < 0 or j >= {size}: bad = True",
-                f"    else: {x}[j] += {values}[i]",
-            ]
-            self.checked = True
+                f"    if j < 0: j += {call.args[0].shape[0]}",
+                f"    {x}[j] += {values}[i]",
+            ])  # fmt: skip
         else:
             self.indexed(call)
+
+    def check(self, call: Call, index: Place, axis: int) -> None:
+        """Note the first index out of bounds: no element is read or written by it, and no later call changes anything.
+
+        Without a return, with which LLVM makes slower code of the loops after it.
+        """
+        shape = call.args[0].shape
+        self.checks.append((
+            f'f"indexing a Tensor of shape {shape}: index {{at}} is out of bounds for axis {axis} with size '
+            f'{shape[axis]}"', call.line,
+        ))  # fmt: skip
+        indent = ""
+        for d, n in enumerate(index.shape):
+            self.body.append(f"{indent}for i{d} in range({n}):")
+            indent += "    "
+        at = ", ".join(f"i{d}" for d in range(len(index.shape))) or "()"
+        self.body += [
+            f"{indent}j = i8({self.array(index)}[{at}])",
+            f"{indent}if bad == 0 and (j < {-shape[axis]} or j >= {shape[axis]}):",
+            f"{indent}    bad, at = {len(self.checks)}, j",
+        ]
+
+    def unless_bad(self, lines: list[str]) -> None:
+        self.body += ["if bad == 0:", *("    " + line for line in lines)]
 
     def indexed(self, call: Call) -> None:
         """x[i, j, ...] read into, or written from, another array."""
@@ -246,19 +267,15 @@ class Segment:
         index = index if type(index) is tuple else (index,)
         rank = len(index[0].shape)
         lines, indent = [], ""
+        for k, place in enumerate(index):
+            self.check(call, place, k)
         for d in range(rank):
             lines.append(f"{indent}for i{d} in range({index[0].shape[d]}):")
             indent += "    "
         at = ", ".join(f"i{d}" for d in range(rank)) or "()"
         names = []
         for k, place in enumerate(index):
-            n = x.shape[k]
-            lines += [
-                f"{indent}j{k} = {self.array(place)}[{at}]",
-                f"{indent}if j{k} < 0: j{k} += {n}",
-                f"{indent}if j{k} < 0 or j{k} >= {n}:",
-                f"{indent}    bad, j{k} = True, 0",
-            ]
+            lines += [f"{indent}j{k} = {self.array(place)}[{at}]", f"{indent}if j{k} < 0: j{k} += {x.shape[k]}"]
             names.append(f"j{k}")
         rest = [f"r{d}" for d in range(len(x.shape) - len(index))]
         for d, name in enumerate(rest):
@@ -267,32 +284,55 @@ class Segment:
         there = f"{self.array(x)}[{', '.join([*names, *rest])}]"
         here = f"{self.array(other)}[{', '.join([*(f'i{d}' for d in range(rank)), *rest]) or '()'}]"
         lines.append(f"{indent}{here} = {there}" if call.kind == "getitem" else f"{indent}{there} = {here}")
-        self.body += lines
-        self.checked = True
+        self.unless_bad(lines)
 
     # ------------------------------------------------------------------------------ the function
 
     def source(self) -> str:
         for step in self.steps:
+            if isinstance(step, Single) and step.call.kind != "fill":
+                self.single(step.call)
+                continue
+            before = len(self.body)
             if isinstance(step, Loop):
                 self.loop(step)
             else:
                 self.single(step.call)
-        results = (["bad"] if self.checked else []) + [f"s{local.number}" for local in self.made]
-        lines = ['@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")']
+            if self.checks and any(call.changes for call in (step.calls if isinstance(step, Loop) else [step.call])):
+                lines = self.body[before:]
+                del self.body[before:]
+                self.unless_bad(lines)
+        results = (["bad", "at"] if self.checks else []) + [f"s{local.number}" for local in self.made]
+        # Each operation is rounded by itself and in the step's order, as numpy's are; only plus() sums in any order.
+        lines = ['@numba.njit(cache=True, error_model="numpy")']
         lines.append(f"def segment{self.number}({', '.join(self.args)}):")
-        if self.checked:
-            lines.append("    bad = False")
+        if self.checks:
+            lines.append("    bad, at = 0, i8(0)")
+            lines += [f"    s{local.number} = {TYPES[code(local.value.dtype)]}(0)" for local in self.made]
         lines += ["    " + line for line in self.head + self.body]
         lines.append(f"    return {', '.join(results) or 'None'}")
         return "\n".join(lines)
 
-    def statement(self) -> str:
+    def statements(self, changed: bool) -> list[tuple[str, Any]]:
+        """The call, and what becomes of its results, each with its line of the step.
+
+        changed: whether this or an earlier call changes what was there before the step, so that it cannot run eagerly
+        where an index is out of bounds.
+        """
         names = [name if name in self.writer.scope or name.startswith("s") else self._block(name) for name in self.args]
         call = f"segment{self.number}({', '.join(names)})"
-        results = (["bad"] if self.checked else []) + [f"s{local.number}" for local in self.made]
-        text = f"{', '.join(results)} = {call}" if results else call
-        return f"{text}\n    if bad: raise Different" if self.checked else text
+        results = (["bad", "at"] if self.checks else []) + [f"s{local.number}" for local in self.made]
+        lines = [(f"{', '.join(results)} = {call}" if results else call, self.lines)]
+        if changed:
+            lines += [
+                (f"if bad == {k}: raise IndexError({text})", line) for k, (text, line) in enumerate(self.checks, 1)
+            ]
+        elif self.checks:
+            lines.append(("if bad: raise Different", self.lines))
+        for local in self.made:  # numba gives Python floats
+            kind = self.writer.constant(type(local.value), type(local.value).__name__)
+            lines.append((f"s{local.number} = {kind}(s{local.number})", self.lines))
+        return lines
 
     def _block(self, name: str) -> str:
         self.writer.scope[name] = self.args[name]

@@ -103,6 +103,68 @@ def test_layers_and_float64_and_statistics() -> None:
             np.testing.assert_allclose(states[1][name].numpy(), value.numpy(), rtol=1e-3, atol=1e-5, err_msg=name)
 
 
+def replayed(step, *args):
+    """The result of a replay, and the eager one."""
+    compiled = mg.compile(step, backend="numba", fullgraph=True)
+    with np.errstate(all="ignore"):
+        for _ in range(3):
+            ours = compiled(*args)
+        assert mg.compile.explain(compiled).replays == 1
+        return ours, step(*args)
+
+
+NUMBERS = {
+    "max": lambda x: x.max(),
+    "sum": lambda x: (x * 2).sum(),
+    "of a number": lambda x: x.max().abs(),
+    "two": lambda x: (x * 2).sum() + x.min(),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("dtype", [mg.float32, mg.float64])
+def test_a_number_has_the_dtype_that_it_has_eagerly(name: str, dtype) -> None:
+    ours, eager = replayed(NUMBERS[name], mg.tensor([[1.5, 2.0, -3.0], [4.0, 5.0, 6.0]], dtype=dtype))
+    assert type(ours.array) is type(eager.array)
+    assert ours.dtype == eager.dtype == dtype
+    assert ours.item() == pytest.approx(eager.item())
+
+
+EXACT = {
+    "rounded": lambda x: (x + 12582912.0) - 12582912.0,
+    "rounded with a sum": lambda x: ((x + 12582912.0) - 12582912.0, x.sum()),
+    "rounded and summed": lambda x: (((x + 12582912.0) - 12582912.0).max(), ((x + 12582912.0) - 12582912.0).sum(0)),
+    "absorbed": lambda x: (x + 1.0) - x,
+    "of infinity": lambda x: x * 1 + x * 0,
+    "signed zeros": lambda x: 1 / (x * 0 + 0.0),
+    "difference of products": lambda x: (x + 0.1) * (x + 0.3) - (x + 0.3) * (x + 0.1),
+    "product and sum": lambda x: x * 1.1 + 0.7,
+    "factors": lambda x: x * 3.0 / 3.0 * 1e-30 * 1e30,
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_arithmetic_keeps_its_order(name: str) -> None:
+    """Only the sums over an axis are added up in another one; these numbers have exact ones."""
+    finite = [[1.4, 2.6, -0.75, 100.3], [7.0, 0.1, -0.0, 3.3]]
+    edges = [[1e20, 1.0, np.inf, 1e-10], [-1e20, np.nan, -np.inf, 0.5]]
+    x = mg.tensor(finite if name.startswith("rounded") else edges, dtype=mg.float32)
+    ours, eager = replayed(EXACT[name], x)
+    pairs = zip(ours, eager, strict=True) if type(eager) is tuple else [(ours, eager)]
+    for i, (a, b) in enumerate(pairs):
+        if name == "rounded with a sum" and i == 1:
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-6)
+        else:
+            np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_a_long_sum_is_added_up_in_vectors() -> None:
+    """In one chain of float32 additions, a million of these would be off by one percent."""
+    x = mg.full((1_000_000,), 0.1)
+    ours, _ = replayed(lambda x: (x * 1).sum(), x)
+    assert ours.item() == pytest.approx(1e5, rel=5e-3)
+
+
 @pytest.mark.parametrize("name", ["exp", "tanh"])
 def test_the_kernels_are_within_two_and_a_half_ulp(name: str) -> None:
     from minigrad.compiler import kernels
@@ -137,6 +199,51 @@ def test_an_index_out_of_range_is_refused_as_eagerly_and_changes_nothing() -> No
         step(Xb, Yb)
     for p, old in zip(model.parameters(), before, strict=True):
         np.testing.assert_array_equal(p.detach().numpy(), old)
+
+
+def test_an_index_out_of_range_after_a_change_is_an_index_error() -> None:
+    """The step cannot run eagerly again then: the replay stops where the eager step does, with its words."""
+    table, w = mg.tensor(np.arange(12, dtype=np.float32).reshape(4, 3)), mg.zeros(3)
+
+    def step(rows, again):
+        w.add_(table[rows].sum(0))
+        picked = table[again]
+        w.add_(picked.sum(0))
+        return picked.sum()
+
+    compiled = mg.compile(step, backend="numba", fullgraph=True)
+    for _ in range(3):
+        compiled(np.array([0, 1]), np.array([2, 3]))
+    assert mg.compile.explain(compiled).replays == 1
+    for again in ([0, 4], [-5, 7]):
+        seen = []
+        for run in (compiled, step):
+            w.zero_()
+            with pytest.raises(IndexError, match=r"shape \(4, 3\).* axis 0 with size 4") as caught:
+                run(np.array([0, 1]), np.array(again))
+            seen.append((str(caught.value), w.numpy().tolist()))
+        assert seen[0] == seen[1] and seen[0][1] == [3, 5, 7]
+    assert compiled(np.array([0, 1]), np.array([2, 3])).item() == 51
+
+
+def test_writing_at_an_index_out_of_range_writes_nothing() -> None:
+    buffer, w = mg.zeros(4), mg.zeros(3)
+
+    def step(rows, values):
+        w.add_(1.0)
+        buffer[rows] = values
+        w.add_(1.0)
+        return w.max()
+
+    compiled = mg.compile(step, backend="numba", fullgraph=True)
+    values = mg.tensor([5.0, 6.0])
+    for _ in range(3):
+        compiled(np.array([0, 1]), values)
+    assert mg.compile.explain(compiled).replays == 1
+    w.zero_()
+    with pytest.raises(IndexError, match="index 4 is out of bounds"):
+        compiled(np.array([2, 4]), values)
+    assert buffer.tolist() == [5, 6, 0, 0] and w.tolist() == [1, 1, 1]
 
 
 PROGRAM = """
