@@ -19,6 +19,19 @@ def as_array(x: Any) -> Any:
     return x.to_array() if hasattr(type(x), "to_array") else np.asarray(x)
 
 
+def root(x: np.ndarray) -> np.ndarray:
+    """The array that owns the memory."""
+    while True:
+        base = x.base
+        if base is None:
+            return x
+        if type(base) is not np.ndarray:
+            base = getattr(base, "base", None)  # what as_strided puts between
+            if type(base) is not np.ndarray:
+                return x
+        x = base
+
+
 def take_rows(table: np.ndarray, rows: Any) -> Any:
     """table[rows]; rows may be a value under capture."""
     return rows.taken_from(table) if hasattr(type(rows), "taken_from") else table.take(rows, axis=0)

@@ -382,6 +382,8 @@ def _fit(node: Node, gradient: Any, shape: tuple[int, ...]) -> Any:
 
 def _hooked(extra: Extra, gradient: Any, create_graph: bool) -> Any:
     """Run the hooks on a gradient, in the order they were registered; each may put another in its place."""
+    if extra.hooks and not create_graph and isinstance(gradient, np.ndarray):
+        gradient = gradient.copy("K")  # others may be given the same array, and a hook may write into it
     for hook in list(extra.hooks.values()):
         given = gradient if create_graph else Engine.wrap(gradient)
         result = hook(given)

@@ -113,6 +113,8 @@ for _name, _method in {
 
 def _fill(self: Tensor, value: Any) -> Tensor:
     """Set every element to one value (a number or a 0-d Tensor), in place; the old values' gradient is 0."""
+    if isinstance(value, Tensor) and not value.requires_grad:
+        value = value.to(self.dtype)
     return update(self, "fill_", lambda x: F.masked_fill(x, True, value))
 
 

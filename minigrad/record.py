@@ -13,6 +13,7 @@ from weakref import ref
 import numpy as np
 
 from . import dtypes, ops
+from .convert import root
 from .dtypes import float32, float64
 from .graph import Constant, Engine, Node, _recording, next_number
 from .ops.op import Plan
@@ -52,7 +53,7 @@ def run(op: type[ops.Op], inputs: tuple[Any, ...], settings: dict[str, Any]) -> 
         arrays[0] = inputs[0]._shared()  # a number has no memory to share
     try:
         out = op.forward(*arrays, **settings)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise _mismatch(op, arrays, error) from None
     extra = None
     if op.keeps:
@@ -79,7 +80,9 @@ def run(op: type[ops.Op], inputs: tuple[Any, ...], settings: dict[str, Any]) -> 
         result._requires_grad = True
     if op.view and isinstance(out, np.ndarray) and out.base is not None:
         x = inputs[0]
-        if isinstance(x, Tensor) and (out.base is x.array or out.base is x.array.base or out is x.array):
+        if isinstance(x, Tensor) and (
+            out.base is x.array or out.base is x.array.base or out is x.array or _strided(out, x.array)
+        ):
             result._view = View(x, [(op, settings)])
     if Engine.observe is not None:
         Engine.observe(op, arrays, result, settings, inputs)
@@ -117,8 +120,9 @@ def apply_unary(op: type[ops.Op], a: Tensor, settings: dict[str, Any] = NONE) ->
     else:
         result._node = None
         result._requires_grad = False
-    if view and isinstance(out, np.ndarray) and out.base is not None and (out.base is x or out.base is x.base):
-        result._view = View(a, [(op, settings)])
+    if view and isinstance(out, np.ndarray) and (base := out.base) is not None:
+        if base is x or base is x.base or _strided(out, x):
+            result._view = View(a, [(op, settings)])
     return result
 
 
@@ -153,7 +157,7 @@ def binary(op: type[ops.Op], otherwise: Operator, reflected: bool = False) -> Op
             a, b, x, y, needs = b, a, y, x, needs + needs
         try:
             out = op.forward(x, y)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:  # TypeError: numbers have no @
             raise _mismatch(op, [x, y], error) from None
         result = _new(Tensor)
         result.array = out
@@ -183,6 +187,11 @@ def binary(op: type[ops.Op], otherwise: Operator, reflected: bool = False) -> Op
     return operator
 
 
+def _strided(out: Any, x: Any) -> bool:
+    """Whether they share memory though numpy has put something in between, as its as_strided does."""
+    return (type(out.base) is not np.ndarray or type(out.base.base) is not np.ndarray) and root(out) is root(x)
+
+
 def _plan(op: type[ops.Op], needs: int) -> Plan | None:
     """The plan for one input that requires grad (0), or two of which the first (1), second (2) or both (3) do.
 
@@ -198,12 +207,12 @@ def _watched(watches: int, a: Any, b: Any, result: Tensor) -> tuple[bytearray, .
     """What tells the node of changes in place of what it keeps of one or two inputs (1, 2) and the output (4)."""
     found: tuple[bytearray, ...] = ()
     if watches & 1 and a.__class__ is not float and a.__class__ is not int:  # a number is watched by nobody
-        x = a if a._view is None else a._view.base
+        x = a if a._view is None else a._view.memory
         if (first := x._watch) is None:
             first = x._watch = bytearray()
         found = (first,)
     if watches & 2 and b.__class__ is not float and b.__class__ is not int:
-        x = b if b._view is None else b._view.base
+        x = b if b._view is None else b._view.memory
         if (second := x._watch) is None:
             second = x._watch = bytearray()
         found = (first, second) if found else (second,)
@@ -244,6 +253,8 @@ def apply_split(op: type[ops.Op], x: Tensor, **settings: Any) -> tuple[Tensor, .
 
 def _mismatch(op: type[ops.Op], arrays: list[Any], error: ValueError) -> Exception:
     """The error for operands that do not go together, with all shapes in it."""
+    if isinstance(error, TypeError) and op is not ops.MatMul:
+        return error
     shapes = [str(x.shape) for x in arrays if hasattr(x, "shape")]
     if len(shapes) < 2:
         return type(error)(f"{op.__name__.lower()} of shape {', '.join(shapes)}: {error}")

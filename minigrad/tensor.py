@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -199,7 +199,7 @@ class Tensor(Vocabulary):
 
     @data.setter
     def data(self, value: Any) -> None:
-        array = value.array if isinstance(value, Tensor) else to_array(value, None)
+        array = value._shared() if isinstance(value, Tensor) else to_array(value, None)
         if self._requires_grad and array.dtype.kind != "f":
             raise RuntimeError(f".data of a Tensor that requires grad must be float, got {array.dtype}")
         self.array = array
@@ -283,24 +283,27 @@ class Tensor(Vocabulary):
 class View:
     """That a Tensor shares the memory of another: its base, and how it was made from it.
 
-    `chain` is the list of (op, settings) from the base here; None where gradients do not flow (detach), and a text
+    `memory` is the Tensor whose memory it is, and `base` the one whose values and gradients it follows: another one
+    for a part of a detached Tensor. `chain` is the list of (op, settings) from the base here; None where gradients do not flow (detach), and a text
     where a change in place is refused with that reason.
     """
 
-    __slots__ = ("base", "chain", "generation")
+    __slots__ = ("base", "chain", "generation", "memory")
 
+    memory: Tensor
     base: Tensor
     chain: Any
     generation: int
 
     def __init__(self, of: Tensor, chain: Any) -> None:
-        if of._view is not None:
-            before = of._view.chain
-            self.base = of._view.base
-            if isinstance(chain, list):
-                chain = before + chain if isinstance(before, list) else before
-        else:
+        before = of._view
+        self.memory = of if before is None else before.memory
+        if before is None or before.chain is None:
             self.base = of
+        else:
+            self.base = before.base
+            if isinstance(chain, list):
+                chain = before.chain + chain if isinstance(before.chain, list) else before.chain
         self.chain = chain
         extra = self.base._extra
         self.generation = extra.generation if extra else 0
@@ -318,7 +321,11 @@ class View:
                 again = op.apply(again, **settings)
         finally:
             _recording.reset(token)
+        kept = tensor._node.extra if tensor._node is not None else None
         tensor._node, tensor._requires_grad = again._node, again._requires_grad
+        if kept is not None and kept.retains and tensor._node is not None:
+            kept.retains = False  # what is retained is the gradient of the new value
+            tensor.retain_grad()
 
 
 def wrap(array: Any, node: Node | None = None, view: View | None = None) -> Tensor:
@@ -337,15 +344,23 @@ def watch(tensor: Tensor) -> bytearray:
 
     Bytes and not a list: the garbage collector does not follow them, and every recorded op has some.
     """
-    base = tensor._view.base if tensor._view is not None else tensor
+    base = tensor._view.memory if tensor._view is not None else tensor
     if base._watch is None:
         base._watch = bytearray()
     return base._watch
 
 
+def watch_too(result: Tensor, others: Iterable[Any]) -> Tensor:
+    """Let the node of *result* see changes in place of what its rule knows as a setting: indices, masks, targets."""
+    node = result._node
+    if node is not None:
+        node.watched += tuple([watch(x) for x in others if isinstance(x, Tensor)])
+    return result
+
+
 def changed(tensor: Tensor, how: str) -> None:
     """Tell the nodes that kept this memory that it was changed in place."""
-    base = tensor._view.base if tensor._view is not None else tensor
+    base = tensor._view.memory if tensor._view is not None else tensor
     if base._watch is not None:
         base._watch += _in_words(how, tensor.array.shape)
         base._watch = None

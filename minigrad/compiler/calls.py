@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..convert import root as root
+
 TAKES = ("take", "take_along_axis")
 
 
@@ -159,19 +161,6 @@ def before_changes(calls: list[Call]) -> list[Call] | None:
         elif (call.read | call.written) & written:
             return None
     return calls[:first] + ahead[::-1] + behind[::-1]
-
-
-def root(x: np.ndarray) -> np.ndarray:
-    """The array that owns the memory."""
-    while True:
-        base = x.base
-        if base is None:
-            return x
-        if type(base) is not np.ndarray:
-            base = getattr(base, "base", None)  # what as_strided puts between
-            if type(base) is not np.ndarray:
-                return x
-        x = base
 
 
 def address(x: np.ndarray) -> int:

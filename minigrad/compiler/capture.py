@@ -188,7 +188,7 @@ class Capture:
             if ufunc is not np.power:
                 return self.result(made, "ufunc", ufunc, operands, {})
             n = self.plain(operands[1])
-            special = POWERS.get(n) if type(n) in (int, float) else None
+            special = POWERS.get(n) if type(n) in (int, float) and type(operands[1]) is not Number else None
             for ufunc, given in ((special, operands[:1]), (np.power, operands)):
                 # numpy's ** takes other ways for some exponents, which are not the same in all its versions.
                 if ufunc is not None and same_bits(ufunc(*self.plain(given)), made):
@@ -247,7 +247,7 @@ class Capture:
             )
             return function(*plain, **named)
         if name in FREE_COUNTS and any([type(x) in (Traced, Number) for x in _flat([*args[1:], *kwargs.values()])]):
-            self.escape(f"calls numpy.{name} with how many in a value, on which the result's shape hangs")
+            self.escape(f"calls numpy.{name} with numbers that are values, on which the result's shape hangs")
             return function(*plain, **named)
         if name in ("copyto", "put_along_axis") and args:
             target = self.ref(args[0])
@@ -310,8 +310,10 @@ class Capture:
         made = getattr(x.value, name)(*self.plain(args), **self.plain(kwargs))
         if not self.live():
             return made
-        if kwargs.get("out") is not None or (name == "repeat" and any([type(n) is Traced for n in _flat(args)])):
-            self.escape(f"calls .{name}() to write into what it is given, or with how many in a value")
+        if kwargs.get("out") is not None or (
+            name in FREE_COUNTS and any([type(n) is Traced for n in _flat(args)])
+        ):
+            self.escape(f"calls .{name}() to write into what it is given, or with numbers that are values")
             return made
         if made is x.value:
             return x

@@ -17,8 +17,11 @@ FREE_SHAPE = {
     "array_equal",
     "allclose",
 }
-# Those whose result's shape hangs on how many of something they are told to make.
-FREE_COUNTS = {"repeat", "tile", "split", "array_split", "pad"}
+# Those whose result's shape hangs on the numbers that they are told beside the array.
+FREE_COUNTS = {
+    "array_split", "broadcast_to", "diagonal", "expand_dims", "moveaxis", "pad", "repeat", "reshape", "rot90",
+    "sliding_window_view", "split", "squeeze", "swapaxes", "tile", "trace", "transpose",
+}  # fmt: skip
 # Those that may give back the very array that they were given, unchanged.
 SAME = {"atleast_1d", "atleast_2d", "broadcast_to", "imag", "ravel", "real", "reshape", "squeeze"}
 # Those that are known to be the same numpy work each time.

@@ -52,7 +52,11 @@ class Captured:
     def taken(self) -> bool:
         """Whether somebody holds a gradient of the last run, whose memory the next one would overwrite."""
         now = [*map(getrefcount, self._held)]
-        return now != self._counts and any(map(gt, now, self._counts))
+        if now == self._counts and not any([x._grad is not gradient for x, gradient, _ in self._arrays]):
+            return False
+        for i, (x, gradient, _) in enumerate(self._arrays):
+            now[2 * i] += x._grad is not gradient  # the parameter, which holds it no more, was counted
+        return any(map(gt, now, self._counts))
 
     def settled(self) -> None:
         """Called when nothing but the plan holds its memory."""

@@ -13,7 +13,7 @@ from ..convert import as_array
 from ..graph import _recording
 from ..inplace import update, write
 from ..record import apply, apply_unary
-from ..tensor import Tensor, wrap
+from ..tensor import Tensor, watch_too, wrap
 from .elementwise import as_tensor
 from .reduce import one_dim
 
@@ -27,7 +27,12 @@ def getitem(input: Tensor, index: Any) -> Tensor:
     basic, advanced = plan(input, index)
     if basic is not None:
         input = _index(ops.Slice, input, basic)
-    return input if advanced is None else _index(ops.Index, input, advanced)
+    if advanced is None:
+        return input
+    y = _index(ops.Index, input, advanced)
+    if y._node is not None and type(index) is not np.ndarray:
+        watch_too(y, index if type(index) is tuple or type(index) is list else (index,))
+    return y
 
 
 def _index(op: type[ops.Op], x: Tensor, index: tuple[Any, ...]) -> Tensor:
@@ -144,7 +149,8 @@ def setitem(tensor: Tensor, index: Any, value: Any) -> None:
         if not _refuse or not tensor._view.base._requires_grad:  # type: ignore[union-attr]
             write(tensor, value.array, "[]=", found)
             return
-    update(tensor, "[]=", lambda x: apply(ops.SetItem, x, value.to(x.dtype), index=found))
+    items = index if type(index) is tuple else (index,)
+    update(tensor, "[]=", lambda x: watch_too(apply(ops.SetItem, x, value.to(x.dtype), index=found), items))
 
 
 def _fits(target: tuple[int, ...], shape: tuple[int, ...]) -> bool:
@@ -187,13 +193,13 @@ def _in_range(index: np.ndarray, n: int, name: str, dim: int, error: type[Except
 def gather(input: Any, dim: int, index: Any) -> Tensor:
     """y[i][j] = x[i][index[i][j]] (for dim 1): the index's shape. Source: torch.gather."""
     x = as_tensor(input, "gather")
-    return apply(ops.Gather, x, index=_grid(x, dim, index, "gather"))
+    return watch_too(apply(ops.Gather, x, index=_grid(x, dim, index, "gather")), (index,))
 
 
 def index_select(input: Any, dim: int, index: Any) -> Tensor:
     """y = the rows of x at these places along dim (index 1-d, from 0). Source: torch.index_select."""
     x = as_tensor(input, "index_select")
-    return apply(ops.Index, x, index=_rows(x, dim, index, "index_select"))
+    return watch_too(apply(ops.Index, x, index=_rows(x, dim, index, "index_select")), (index,))
 
 
 def _rows(x: Tensor, dim: int, index: Any, name: str) -> tuple[Any, ...]:
@@ -214,7 +220,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
         raise RuntimeError(
             f"index_add: source has shape {source.array.shape}, for x {x.array.shape} and this index it must be {want}"
         )
-    return apply(ops.IndexAdd, x, source if alpha == 1 else source * alpha, index=rows)
+    return watch_too(apply(ops.IndexAdd, x, source if alpha == 1 else source * alpha, index=rows), (index,))
 
 
 def _same_dtype(x: Tensor, source: Any, name: str) -> None:
@@ -237,7 +243,7 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Tensor:
     places = _grid(x, dim, index, "scatter_add")
     src = _part(as_tensor(src, "scatter_add"), as_tensor(index).shape, "scatter_add")
     _same_dtype(x, src, "scatter_add")
-    return apply(ops.IndexAdd, x, src, index=places)
+    return watch_too(apply(ops.IndexAdd, x, src, index=places), (index,))
 
 
 def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None) -> Tensor:
@@ -246,7 +252,7 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = N
     places = _grid(x, dim, index, "scatter")
     src = _part(value if src is None else src, as_tensor(index).shape, "scatter")
     _same_dtype(x, src, "scatter")
-    return apply(ops.SetItem, x, src, index=places)
+    return watch_too(apply(ops.SetItem, x, src, index=places), (index,))
 
 
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:

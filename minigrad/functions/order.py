@@ -13,7 +13,7 @@ import numpy as np
 from .. import dtypes, ops, rounding
 from ..ops.shape import in_order
 from ..record import apply
-from ..tensor import Tensor, wrap
+from ..tensor import Tensor, watch_too, wrap
 from ..ties import top
 from . import results
 from .elementwise import as_tensor
@@ -29,8 +29,8 @@ def _order(x: Tensor, dim: int, descending: bool) -> np.ndarray:
     return np.flip(array.shape[dim] - 1 - back, dim)
 
 
-def _chosen(x: Tensor, indices: np.ndarray, dim: int) -> Tensor:
-    return apply(ops.Gather, x, index=ops.grid(indices, dim))
+def _chosen(x: Tensor, places: Tensor, dim: int) -> Tensor:
+    return watch_too(apply(ops.Gather, x, index=ops.grid(places.array, dim)), (places,))
 
 
 def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False, *, axis: Any = None) -> Any:
@@ -42,8 +42,8 @@ def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = Fal
     at = one_dim(dim if axis is None else axis, x.ndim)
     if not x.ndim:
         return results.sort(x.clone(), Tensor(0))
-    indices = _order(x, at, descending)
-    return results.sort(_chosen(x, indices, at), wrap(indices))
+    indices = wrap(_order(x, at, descending))
+    return results.sort(_chosen(x, indices, at), indices)
 
 
 def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False, *, axis: Any = None) -> Tensor:
@@ -71,8 +71,8 @@ def topk(
         return results.topk(x.clone(), Tensor(0)) if k else results.topk(x.reshape(1)[:0], Tensor([], dtypes.int64))
     rows = np.moveaxis(x.array, at, -1)
     places = top(rows.reshape(math.prod(rows.shape[:-1]), n), k, largest).reshape(*rows.shape[:-1], k)
-    indices = in_order(np.moveaxis(places, -1, at))
-    return results.topk(_chosen(x, indices, at), wrap(indices))
+    indices = wrap(in_order(np.moveaxis(places, -1, at)))
+    return results.topk(_chosen(x, indices, at), indices)
 
 
 def median(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
@@ -94,9 +94,9 @@ def median(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = No
     if not x.ndim:
         return results.median(apply(ops.Median, x), Tensor(0))
     need_some(x, at, "median")
-    indices = np.expand_dims(_medians(x.array, at), at)
+    indices = wrap(np.expand_dims(_medians(x.array, at), at))
     values = _chosen(x, indices, at)
-    return results.median(*((values, wrap(indices)) if keepdim else (values.squeeze(at), wrap(indices.squeeze(at)))))
+    return results.median(*((values, indices) if keepdim else (values.squeeze(at), indices.squeeze(at))))
 
 
 def _medians(array: np.ndarray, dim: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import dtypes, ops
 from ..record import apply, apply_unary, run
-from ..tensor import Tensor, wrap
+from ..tensor import Tensor, watch_too, wrap
 from . import results
 from .elementwise import as_tensor
 
@@ -175,7 +175,8 @@ def _extreme(input: Any, dim: Any, keepdim: bool, axis: Any, rules: tuple[type[o
         return both(apply(rules[0], x), Tensor(0))
     need_some(x, found, rules[2].__name__.lower())
     values, (indices,) = run(rules[1], (x,), {"dim": found, "keepdim": keepdim})
-    return both(values, wrap(indices))
+    places = wrap(indices)
+    return both(watch_too(values, (places,)), places)
 
 
 def need_some(x: Tensor, dim: Any, name: str) -> None:

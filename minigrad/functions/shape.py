@@ -192,7 +192,8 @@ def repeat(input: Any, *counts: Any, repeats: Any = None) -> Tensor:
         reshape(x, [n for size in shape for n in (1, size)]),
         [n for pair in zip(times, shape, strict=True) for n in pair],
     )
-    return reshape(wide, [n * size for n, size in zip(times, shape, strict=True)])
+    out = reshape(wide, [n * size for n, size in zip(times, shape, strict=True)])
+    return out if out._view is None else out.clone()  # nothing was to be laid side by side
 
 
 def tile(input: Any, *counts: Any, dims: Any = None) -> Tensor:

@@ -28,7 +28,7 @@ from ..functions import (
 from ..functions.elementwise import as_tensor
 from ..inplace import write
 from ..record import apply, run
-from ..tensor import Tensor, wrap
+from ..tensor import Tensor, watch_too, wrap
 from .losses import (
     _along,
     binary_cross_entropy as binary_cross_entropy,
@@ -84,7 +84,7 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor
         wrong = np.argwhere((index < 0) | (index >= n))[0].tolist()
         where = f" at {tuple(wrong)}" if wrong else ""
         raise IndexError(f"index out of range: {index[tuple(wrong)]}{where}, the embedding has rows 0 to {n - 1}")
-    y = apply(ops.Index, W, index=(as_array(index),))
+    y = watch_too(apply(ops.Index, W, index=(as_array(index),)), (rows,))
     if padding_idx is None:
         return y
     if not -n <= padding_idx < n:
@@ -262,7 +262,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
                 edge = wrap(np.full(shape, 0 if value is None else value, x.dtype))
                 parts = [edge, *parts] if front else [*parts, edge]
         x = _f.cat(parts, dim) if len(parts) > 1 else x
-    return x
+    return x.clone() if x is input or x._view is not None else x
 
 
 def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Tensor:

@@ -15,7 +15,7 @@ from .. import functions as _f, ops
 from ..convert import as_array
 from ..functions.elementwise import as_tensor
 from ..record import apply, apply_unary
-from ..tensor import Tensor, wrap
+from ..tensor import Tensor, watch_too, wrap
 
 REDUCTIONS = ("mean", "sum", "none")
 _INT64, _UINT64 = np.dtype(np.int64), np.dtype(np.uint64)
@@ -59,7 +59,8 @@ def cross_entropy(
         and np.maximum.reduce(classes.view(_UINT64)) < logits.shape[1]
         and (ignore_index < 0 or ignore_index not in classes)
     ):
-        return apply_unary(ops.CrossEntropy, x, {"target": classes, "reduction": reduction})
+        loss = apply_unary(ops.CrossEntropy, x, {"target": classes, "reduction": reduction})
+        return loss if target is classes else watch_too(loss, (target,))
     target = as_tensor(target, "cross_entropy")
     if logits.dtype.kind != "f":
         raise RuntimeError(f"cross_entropy needs float logits, got {x.dtype}: call .float() on the input first")
@@ -147,7 +148,8 @@ def nll_loss(
     labels, ignored = _labels(target, n_classes, ignore_index)
     rows = x if x.ndim <= 2 else _f.movedim(x, 1, -1)
     rows = rows.reshape(labels.size, n_classes)
-    losses = -apply(ops.Index, rows, index=(np.arange(labels.size), labels.reshape(-1))).reshape(labels.shape)
+    chosen = apply(ops.Index, rows, index=(np.arange(labels.size), labels.reshape(-1)))
+    losses = -watch_too(chosen, (target,)).reshape(labels.shape)
     if weight is not None:
         weight = _class_weight(weight, n_classes)
         if weight.requires_grad:

@@ -145,7 +145,8 @@ class Unfold(Op):
     view = True
 
     def forward(x, *, dim, size, step):
-        windows = np.lib.stride_tricks.sliding_window_view(x, size, dim, writeable=x.flags.writeable)
+        alone = step >= size  # each element is in one window at most
+        windows = np.lib.stride_tricks.sliding_window_view(x, size, dim, writeable=alone and x.flags.writeable)
         return windows[(slice(None),) * dim + (slice(None, None, step),)]
 
     def dx(dy, x_shape, dim, size, step):

@@ -197,8 +197,8 @@ class Median(Op):
 
 
 def shared(dm, mask, x_shape, dim):
-    """dm in equal parts to the elements in mask."""
-    return kept(dm, x_shape, dim) * mask / mask.sum(axis=dim, keepdims=True)
+    """dm in equal parts to the elements in mask; 0 to the others, also of an infinite dm."""
+    return np.where(mask, kept(dm, x_shape, dim) / mask.sum(axis=dim, keepdims=True), 0)
 
 
 class Prod(Op):

@@ -661,3 +661,121 @@ def a_leaf_that_requires_grad_no_more_gets_none(m):
     x.requires_grad_(False)
     y.backward()
     return [x.grad is None, *seen(w.grad)]
+
+
+@case
+def windows_share_memory(m):
+    found = []
+    for how in range(3):
+        x = leaf(m, 1.0, 2.0, 3.0, 4.0)
+        y = x * 1
+        v = y.unfold(0, 2, 2)
+        if how == 0:
+            y.mul_(10)
+            v.sum().backward()
+        elif how == 1:
+            v.mul_(10)
+            y.sum().backward()
+        else:
+            z = v * v
+            y.mul_(10)
+            found.append(error(z.sum().backward))
+        found += seen(x.grad)
+    found.append(error(lambda: leaf(m, 1.0, 2.0).unfold(0, 1, 1).mul_(2)))
+    return found
+
+
+@case
+def an_index_or_target_changed_in_place(m):
+    F = m.nn.functional
+    X, other = leaf(m, 1.0, 2.0, 3.0), m.tensor([2, 2])
+    rows = m.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], dtype=m.float64, requires_grad=True)
+    uses = [
+        lambda i: X[i], lambda i: rows[:, i], lambda i: X.gather(0, i), lambda i: X.index_select(0, i),
+        lambda i: (X * 1).scatter_add(0, i, X[:2]), lambda i: (X * 1).index_add(0, i, X[:2]),
+        lambda i: F.embedding(i, rows), lambda i: X.sort().indices.fill_(0), lambda i: (X * 1).scatter(0, i, X[:2]),
+    ]  # fmt: skip
+    found = []
+    for use in uses:
+        index = m.tensor([0, 1])
+        y = use(index)
+        index.copy_(other)
+        found.append(error(y.double().sum().backward))
+    for loss in (F.cross_entropy, F.nll_loss, lambda x, t: F.cross_entropy(x, t, label_smoothing=0.1)):
+        target = m.tensor([0, 1, 0])
+        y = loss(rows, target)
+        target.fill_(1)
+        found.append(error(y.backward))
+    mask = m.tensor([True, False, True])
+    y = X[mask]
+    mask.fill_(True)
+    found.append(error(y.sum().backward))
+    for order in (lambda: X.sort(), lambda: rows.max(1), lambda: X.topk(2), lambda: rows.median(1)):
+        values, indices = order()
+        indices.fill_(0)
+        found.append(error(values.sum().backward))
+    return found
+
+
+@case
+def parts_of_a_detached_tensor(m):
+    x, w = leaf(m, 1.0, 2.0), leaf(m, 3.0)
+    d = x.detach()
+    d[0].mul_(w)
+    d.sum().backward()
+    found = seen(x, x.grad, w.grad)
+    d = x.detach()
+    v = d[:1]
+    d.mul_(w)
+    found += [v.requires_grad, d.requires_grad, x.requires_grad, x.is_leaf]
+    d = x.detach()
+    d[:1].mul_(w)
+    found += [d.requires_grad, error(lambda: x.detach().requires_grad_()[:1].mul_(2))]
+    y = x * x
+    x.detach()[:1].mul_(2)
+    return [*found, error(y.sum().backward)]
+
+
+@case
+def what_is_repeated_is_a_copy(m):
+    x = m.ones(1, 2)
+    made = [x.repeat(3, 1), x.repeat(1, 1), x.tile(1), m.tensor(1.0).repeat(2), m.nn.functional.pad(x, (0, 0))]
+    x.fill_(7)
+    for z in made:
+        z.view(-1)[0] = 9
+    return [seen(*made), error(lambda: m.ones(2, requires_grad=True).repeat(1).add_(1))]
+
+
+@case
+def data_of_a_number_is_shared(m):
+    a, x = m.tensor(5.0), leaf(m, 2.0)
+    x.data = a
+    a.add_(1)
+    x.detach().add_(1)
+    return seen(x, a)
+
+
+@case
+def the_retained_gradient_of_a_view_follows_its_base(m):
+    y = leaf(m, 1.0, 2.0) * 1
+    v = y[:1]
+    v.retain_grad()
+    y.mul_(3)
+    (v * v).sum().backward()
+    return seen(v.grad)
+
+
+@case
+def a_hook_that_writes_into_its_gradient(m):
+    y, a = leaf(m, 1.0) * 1, leaf(m, 2.0)
+    y.register_hook(lambda g: g.mul_(3))
+    (y + a).backward()
+    return seen(a.grad)
+
+
+@case
+def numbers_that_go_nowhere(m):
+    x, i = leaf(m, 2.0, 3.0), m.tensor(3)
+    x.max().backward(m.tensor(float("inf"), dtype=m.float64))
+    i.fill_(m.tensor(2.7))
+    return [error(lambda: m.tensor(1.0) @ m.tensor(1.0)), str(x.grad.tolist()), i.item()]
