@@ -102,7 +102,7 @@ class Call:
     @property
     def looks_up(self) -> bool:
         """Whether it takes elements by the values of another array, which may be out of range."""
-        by_index = self.kind == "getitem" or getattr(self.function, "__name__", self.function) in TAKES
+        by_index = self.kind in ("getitem", "setitem") or getattr(self.function, "__name__", self.function) in TAKES
         return by_index and any(place.dtype.kind in "iu" for place in _found(Place, self.args[1:]))
 
     @property
@@ -135,6 +135,26 @@ def _found(kind: type[Any], x: Any) -> Iterable[Any]:
     elif type(x) is dict:
         for item in x.values():
             yield from _found(kind, item)
+
+
+def may_stop_after(calls: list[Call], memories: set[Memory]) -> bool:
+    """Whether a replay may stop, at a decision or a row out of range, when it has written to one of these already.
+
+    An index that was looked up before, in the same shape, is in range.
+    """
+    known: set[Any] = set()
+    wrote = False
+    for call in calls:
+        stops = call.kind == "decide"
+        if call.looks_up:
+            index = frozenset(p.memory for p in _found(Place, call.args[1:]) if p.memory.kind != "constant")
+            key = (index, call.args[0].shape if type(call.args[0]) is Place else None)
+            stops = key not in known
+            known.add(key)
+        if stops and wrote:
+            return True
+        wrote = wrote or not memories.isdisjoint(call.written)
+    return False
 
 
 def before_changes(calls: list[Call]) -> list[Call] | None:

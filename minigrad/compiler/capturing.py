@@ -11,7 +11,7 @@ from ..graph import Engine, _recording
 from ..optim.lr_scheduler import LRScheduler
 from ..optim.optimizer import Optimizer
 from ..tensor import Tensor
-from .calls import root
+from .calls import may_stop_after, root
 from .capture import Capture
 from .replay import Captured
 from .results import Outputs, Unfit
@@ -142,6 +142,9 @@ def finish(
                 f"it uses the numpy array {path} of shape {array.shape}, whose values could change unseen: make it a "
                 f"Tensor, or read-only with {path}.flags.writeable = False"
             )
+    own = {place.memory for place, keep in zip(outputs.values, outputs.kept, strict=True) if keep}
+    if may_stop_after(capture.calls, own):  # the gradients of the last run stay what they are then
+        outputs.kept = [False] * len(outputs.kept)
     if backend == "numba":
         from .numba_backend import build
     else:

@@ -173,6 +173,9 @@ class Number:
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         return self.capture.ufunc(ufunc, method, inputs, kwargs)
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(_taken(self), dtype=dtype)
+
     def __reduce__(self) -> Any:
         return _same, (_taken(self),)
 

@@ -109,7 +109,7 @@ def test_a_parameter_without_dimensions(name: str) -> None:
         assert replays(world) == 10, about(world)
 
 
-@pytest.mark.parametrize("held", ["the Tensor", "its array", "other data"])
+@pytest.mark.parametrize("held", ["the Tensor", "its array", "other data", "the Tensor, taken away"])
 def test_a_gradient_that_the_caller_keeps_or_exchanges(held: str) -> None:
     def make(wrap: Any) -> SimpleNamespace:
         scale, shift = nn.Parameter(np.float32(0.5)), nn.Parameter(np.ones(3, np.float32))
@@ -125,7 +125,9 @@ def test_a_gradient_that_the_caller_keeps_or_exchanges(held: str) -> None:
             if held == "other data":
                 p.grad.data = mg.zeros_like(p)
             else:
-                world.kept.append(p.grad if held == "the Tensor" else p.grad.numpy())
+                world.kept.append(p.grad.numpy() if held == "its array" else p.grad)
+            if held == "the Tensor, taken away":
+                p.grad = None
 
     world = beside(make, [*steps(5), keep, *steps(4, 5), keep, *steps(4, 9)])
     assert replays(world) == (11 if held == "other data" else 3), about(world)  # of the last capture

@@ -17,6 +17,9 @@ def values(*shape: int, seed: int = 0) -> Any:
     return np.random.default_rng(seed).uniform(0.1, 1, shape).astype(F4)
 
 
+DATA = [values(3, seed=k) for k in range(7)]
+
+
 def part_in_place(x: Any, p: Any) -> Any:
     y = p * x
     y[:2].mul_(3.0)
@@ -96,7 +99,7 @@ def test_a_step(step: Any) -> None:
 
         return SimpleNamespace(step=wrap(whole), p=p)
 
-    world = beside(make, [lambda w, x=values(3, seed=k): w.step(mg.tensor(x)) for k in range(7)])
+    world = beside(make, [lambda w, x=x: w.step(mg.tensor(x)) for x in DATA])
     assert replays(world) == STEPS[step], about(world)
 
 
@@ -107,8 +110,10 @@ def test_numpy_that_writes_into_its_operands_or_makes_as_many_as_a_value_says() 
 
     cases: list[Any] = [
         lambda z: np.clip(z, 0, 0.5, z) * 1, lambda z: z.clip(0, 0.5, out=z) * 1, lambda z: np.round(z, 1, z) * 1, sums,
-        lambda z: np.nan_to_num(z, copy=False) * 1, lambda z: np.float_power(z, 0.1), lambda z: np.multiply(z, 0.1, dtype=float),
+        lambda z: np.nan_to_num(z, copy=False) * 1, lambda z: np.float_power(z, 0.1),
+        lambda z: np.multiply(z, 0.1, dtype=float),
         lambda z: np.repeat(z, (z > 0.5).astype(int)), lambda z: z.repeat((z > 0.5).astype(int)),
+        lambda z: z.reshape((z[:2] > 9).astype(int) + 2), lambda z: z[None].transpose((z[:2] > 9) + [1, 0]),
         lambda z: np.split(z, (z > 0.5).astype(int)[:1])[0] * 1,
     ]  # fmt: skip
     for case in cases:
@@ -121,7 +126,11 @@ def test_numpy_that_writes_into_its_operands_or_makes_as_many_as_a_value_says() 
 def test_a_graph_is_told_that_a_replay_changed_its_memory() -> None:
     big, q = mg.tensor(values(6)), mg.tensor(values(6), requires_grad=True)
     row = big[:3]
-    step = mg.compile(lambda x: row.add_(x) and None)
+
+    @mg.compile
+    def step(x: Any) -> None:
+        row.add_(x)
+
     for k in range(4):
         step(mg.tensor(values(3, seed=k)))
     loss = (q * big).sum()
@@ -166,7 +175,7 @@ def test_a_gradient_that_is_reached_twice(shared: bool) -> None:
 
         return SimpleNamespace(step=wrap(step), p=p, q=q, g=g)
 
-    world = beside(make, [lambda w, x=values(3, seed=k): w.step(mg.tensor(x)) for k in range(6)])
+    world = beside(make, [lambda w, x=x: w.step(mg.tensor(x)) for x in DATA[1:]])
     assert replays(world) >= 3, about(world)
 
 
@@ -244,3 +253,63 @@ def test_arguments_whose_layout_no_copy_has(how: str) -> None:
         found, want = step(x), step.function(x)
         assert [np.asarray(a).tobytes() for a in found] == [np.asarray(a).tobytes() for a in want]
     assert "give a copy of it" in str(mg.compile.explain(step))
+
+
+@pytest.mark.parametrize("how", ["a decision", "a row out of range"])
+def test_gradients_stay_when_a_replay_stops(how: str) -> None:
+    """Those of the run before, which a bad batch leaves as they are."""
+
+    def make(wrap: Any) -> SimpleNamespace:
+        w = mg.tensor(values(3), requires_grad=True)
+
+        def step(x: Any, rows: Any) -> Any:
+            loss = mg.tanh(w * x).sum()
+            (gradient,) = mg.autograd.grad(loss, [w])
+            if how == "a decision" and not bool(mg.isfinite(gradient).all()):
+                return loss.detach()
+            taken = x[rows].sum()
+            w.grad = gradient
+            return loss.detach() + taken
+
+        return SimpleNamespace(step=wrap(step), w=w)
+
+    def run(k: int, bad: bool) -> Any:
+        x = values(3, seed=k)
+        if bad and how == "a decision":
+            x[1] = np.nan
+        rows = [0, 7 if bad and how != "a decision" else k % 3]
+        return lambda w: w.step(mg.tensor(x), mg.tensor(rows))
+
+    world = beside(make, [run(k, bad=k in (5, 8)) for k in range(11)])
+    assert replays(world) >= 5, about(world)
+
+
+def test_numbers_that_an_optimizer_lends() -> None:
+    def make(wrap: Any) -> SimpleNamespace:
+        w = mg.tensor(values(3), requires_grad=True)
+        optimizer = mg.optim.SGD([w], lr=2.0)
+        group = optimizer.param_groups[0]
+
+        def step(x: Any, y: Any) -> Any:
+            made = [mg.tensor(group["lr"]), mg.tensor([group["lr"]]), mg.tensor(np.full(2, np.asarray(group["lr"])))]
+            return [x * y ** group["lr"], *made]
+
+        return SimpleNamespace(step=wrap(step), optimizer=optimizer)
+
+    def rate(lr: float) -> Any:
+        return lambda w: w.optimizer.param_groups[0].update(lr=lr)
+
+    def run(k: int) -> Any:
+        return lambda w: w.step(mg.tensor(values(3, seed=k)), mg.tensor(values(3, seed=k + 9)))
+
+    beside(make, [run(0), run(1), run(2), rate(0.5), run(3), run(4), rate(3.0), run(5)])
+
+
+def test_a_power_by_a_rate() -> None:
+    w = mg.tensor(values(3), requires_grad=True)
+    group = mg.optim.SGD([w], lr=2.0).param_groups[0]
+    step = mg.compile(lambda x: x ** group["lr"])
+    for lr in (2.0, 2.0, 2.0, 0.5, 3.0):
+        group["lr"] = lr
+        x = values(4)
+        np.testing.assert_array_equal(step(x), step.function(x), strict=True)
