@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from functools import update_wrapper
@@ -14,17 +15,25 @@ from .capturing import capture_run, look
 from .replay import Captured
 from .source import Different
 from .structure import Structure
-from .walk import Code
+from .walk import METHODS, Code
 
 LIMIT = 8  # captures kept of one function, as many as torch keeps
+KEPT = 8  # objects without a __dict__ of which a compiled method keeps captures, and so the objects
 # numpy 1.26 chooses the dtype of a 0-d result by its value, and a replay's last bits could be other ones.
 NEEDS = "numpy 2 is needed, older ones work out numbers in other dtypes than a capture can follow" if OLD else None
 TRIES = 4  # runs with arguments of one kind that may fail to be captured before the function is left to run eagerly
 _one_at_a_time = threading.RLock()  # captures put traced arrays into Tensors for a while: one in a process
+_methods_lock = threading.RLock()
 
 
 class Compiled:
     """A step that replays itself. Called as the function it was made of; see minigrad.compile."""
+
+    # Slots, so that no attribute of the function can stand in their place.
+    __slots__ = (
+        "__dict__", "__weakref__", "_code", "_failed", "_lock", "_others", "backend", "captured", "eager_runs",
+        "fullgraph", "function", "given_up", "reasons",
+    )  # fmt: skip
 
     def __init__(self, function: Callable[..., Any], fullgraph: bool, backend: str) -> None:
         self.function, self.fullgraph, self.backend = function, fullgraph, backend
@@ -35,18 +44,50 @@ class Compiled:
         self._failed: dict[Any, int] = {}
         self._code: Code | None = None
         self._lock = threading.RLock()
-        update_wrapper(self, function)
+        self._others: dict[int, Methods] = {}  # by id; of objects that have no __dict__ to keep them in
+        update_wrapper(self, function, updated=())
 
-    def __get__(self, instance: Any, owner: Any) -> Any:
+    def __getattr__(self, name: str) -> Any:
+        """The attributes of the function."""
+        if name.startswith("__") and name not in getattr(self.function, "__dict__", ()):  # not how to copy it and such
+            raise AttributeError(f"a compiled step has no {name}")
+        return getattr(self.function, name)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
         """A compiled method: each object has a captured step of its own, kept in the object."""
-        if instance is None:
+        if instance is None or not hasattr(type(self.function), "__get__"):
             return self
-        name = f"_compiled_{self.function.__name__}"
-        bound = instance.__dict__.get(name)
-        if bound is None:
-            bound = Compiled(self.function.__get__(instance, owner), self.fullgraph, self.backend)
-            instance.__dict__[name] = bound
+        with _methods_lock:
+            bound = self._methods(instance).steps.get(self)
+            if bound is None:
+                bound = Compiled(self.function.__get__(instance, owner), self.fullgraph, self.backend)
+                self._methods(instance).steps[self] = bound
         return bound
+
+    def _methods(self, instance: Any) -> Methods:
+        held = getattr(instance, "__dict__", None)
+        if type(held) is dict:
+            # A capture holds its object: only the object itself may hold the capture, or neither is ever freed.
+            methods = held.get(METHODS)
+            if methods is None or methods.owner is not instance:
+                methods = held[METHODS] = Methods(instance)
+            return methods
+        methods = self._others.pop(id(instance), None) or Methods(instance)
+        self._others[id(instance)] = methods
+        if len(self._others) > KEPT:
+            del self._others[next(iter(self._others))]  # the one not called for longest
+        return methods
+
+    def __reduce__(self) -> Any:
+        """A copy, or what is pickled, is compiled anew; a function of a module is found by its name."""
+        name = getattr(self, "__qualname__", None)
+        try:
+            found: Any = sys.modules[self.__module__]
+            for part in (name or "").split("."):
+                found = getattr(found, part)
+        except (AttributeError, KeyError):
+            found = None
+        return name if found is self else (_again, (self.function, self.fullgraph, self.backend))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with self._lock:
@@ -127,6 +168,23 @@ class Compiled:
         if self.fullgraph:
             name = getattr(self.function, "__qualname__", "the step")
             raise CaptureError(f"{name} cannot be captured: {reason}. The run itself is done; see fullgraph=False")
+
+
+class Methods:
+    """The captured steps of the compiled methods of an object, `owner`. A copy of the object starts with none."""
+
+    __slots__ = ("owner", "steps")
+
+    def __init__(self, owner: Any = None) -> None:
+        self.owner = owner
+        self.steps: dict[Compiled, Compiled] = {}  # by what stands in the class
+
+    def __reduce__(self) -> Any:
+        return Methods, ()
+
+
+def _again(function: Any, fullgraph: bool, backend: str) -> Compiled:
+    return function if isinstance(function, Compiled) else Compiled(function, fullgraph, backend)
 
 
 def _line_of(error: BaseException) -> int:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import builtins
 import dis
+import enum
 import functools
+import operator
 import sys
 import types
 from collections import OrderedDict, defaultdict, deque, namedtuple
@@ -20,10 +22,11 @@ import numpy as np
 
 from ..random import Generator
 from ..tensor import Tensor
-from .state import ATOMS, MISSING, Entry
+from .state import ATOMS, MISSING, Entry, same
 from .watching import PACKAGE
 
 MANY = 5000  # things in one list or dict, beyond which a step is not followed
+METHODS = "_compiled_methods"  # the attribute in which an object keeps what its compiled methods captured
 
 # Modules whose own globals do not change what a step computes; objects of their classes are walked all the same.
 TRUSTED = {
@@ -31,7 +34,10 @@ TRUSTED = {
     "collections", "abc", "math", "operator",
 }  # fmt: skip
 # By these, code reaches attributes by names that stand nowhere in it.
-DYNAMIC = {"__dict__", "__getattribute__", "__getattr__", "__setattr__", "attrgetter", "methodcaller"}
+DYNAMIC = {
+    "__dict__", "__getattribute__", "__getattr__", "__setattr__", "__delattr__", "attrgetter", "methodcaller",
+    "getattr", "setattr", "delattr", "hasattr", "vars", "format", "format_map", "asdict", "astuple",
+}  # fmt: skip
 # Classes written in C whose content is walked; objects of all others have state that cannot be seen.
 OPEN = (
     object, type, list, tuple, dict, set, frozenset, deque, OrderedDict, defaultdict, types.SimpleNamespace, *ATOMS,
@@ -40,7 +46,10 @@ DESCRIPTORS = (
     types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType, types.MethodDescriptorType,
     types.ClassMethodDescriptorType, type(vars(namedtuple("One", "x"))["x"]),
 )  # fmt: skip
-MEMBERS = ("_parameters", "_buffers", "_modules")  # what Module.__getattr__ looks into
+BUILTINS = (types.BuiltinFunctionType, types.MethodWrapperType, *DESCRIPTORS)
+# What Module.__getattr__ and the `value` of an enum look into.
+MEMBERS = ("_parameters", "_buffers", "_modules", "_value_")
+PLAIN = frozenset(kind for kind in ATOMS if kind.__module__ == "builtins")
 
 
 @dataclass
@@ -49,7 +58,10 @@ class Code:
 
     codes: set[types.CodeType] = field(default_factory=set)
     dynamic: bool = False
+    compares: bool = False  # whether it has an == or an `in`
+    spaces: bool = False  # whether it may compare SimpleNamespaces, which looks at all that they hold
     names: set[str] = field(default_factory=set)
+    orders: dict[int, Order] = field(default_factory=dict)  # of what the last walk met, by id
     views: dict[type, Any] = field(
         default_factory=dict
     )  # of classes' dicts, for which Python makes a new one each time
@@ -60,8 +72,9 @@ class Code:
         for code in codes:
             names = _names(code)
             self.names |= names
-            if not code.co_filename.startswith(PACKAGE) and names & DYNAMIC:
-                self.dynamic = True
+            if not code.co_filename.startswith(PACKAGE):
+                self.dynamic |= bool(names & DYNAMIC)
+                self.compares |= bool(names & {"eq", "ne"}) or any(map(_compares, dis.get_instructions(code)))
         self.dynamic |= dynamic
 
     def imports(self) -> list[tuple[Any, str]]:
@@ -75,6 +88,18 @@ class Code:
             for name, module in list(sys.modules.items())
             if names and (name in names or name.rpartition(".")[2] in names)
         ]
+
+
+class Order:
+    """The keys of a dict, or the elements of a set, in the order they stand in; `kept`: whether they still do."""
+
+    def __init__(self, held: Any) -> None:
+        self.held, self.keys = held, list(held)
+
+    @property
+    def kept(self) -> bool:
+        held, keys = self.held, self.keys
+        return len(held) == len(keys) and (all(map(operator.is_, held, keys)) or all(map(_alike, held, keys)))
 
 
 @dataclass
@@ -93,35 +118,56 @@ def reach(roots: Iterable[tuple[Any, str]], code: Code) -> Reached:
 
     If that code also looks attributes up by names that are made as it runs, all of an object counts.
     """
-    walk = _Walk(code)
-    walk.queue.extend(roots)
-    walk.queue.extend(code.imports())
-    while walk.queue:
-        x, path = walk.queue.popleft()
-        if isinstance(x, ATOMS) or id(x) in walk.found.things:
-            continue
-        walk.found.things[id(x)] = x
-        walk.visit(x, path)
-    return walk.found
+    roots = list(roots)
+    while True:
+        walk = _Walk(code)
+        walk.queue.extend(roots)
+        walk.queue.extend(code.imports())
+        while walk.queue:
+            x, path = walk.queue.popleft()
+            if _is_plain(x) or id(x) in walk.found.things:
+                continue
+            walk.found.things[id(x)] = x
+            walk.visit(x, path)
+        if (walk.dynamic, walk.spaces) == (code.dynamic, code.spaces):
+            code.orders = walk.orders
+            return walk.found
+        code.dynamic, code.spaces = walk.dynamic, walk.spaces  # once more: there is more to see
 
 
 class _Walk:
     def __init__(self, code: Code) -> None:
-        self.code, self.names, self.dynamic = code, code.names, code.dynamic
+        self.code, self.names, self.dynamic, self.spaces = code, code.names, code.dynamic, code.spaces
         self.found = Reached()
         self.queue: deque[tuple[Any, str]] = deque()
+        self.orders: dict[int, Order] = {}
+        self.met = 0  # SimpleNamespaces
 
     def put(self, kind: str, container: Any, key: Any, value: Any, path: str) -> None:
         """Note a thing in its place, and go on to it."""
         self.found.entries.append(Entry(kind, container, key, value, path))
-        if value is not MISSING and not isinstance(value, ATOMS):
+        if value is not MISSING and not _is_plain(value):
             self.queue.append((value, path))
 
     def note(self, kind: str, container: Any, value: Any, path: str) -> None:
         self.found.entries.append(Entry(kind, container, None, value, path))
 
+    def order(self, x: Any, path: str) -> None:
+        """Note the order of a dict or set."""
+        if all(type(key) in (str, int) for key in x):
+            self.note("order", x, list(x), path)
+            return
+        order = self.code.orders.get(id(x))
+        if order is None or not order.kept:
+            order = Order(x)
+        self.orders[id(x)] = order  # the same one in the next walk, as long as it is kept
+        self.found.entries.append(Entry("attribute", order, "kept", True, path))
+
     def visit(self, x: Any, path: str) -> None:
+        from .compiled import Compiled
+
         queue = self.queue
+        self.dynamic |= _looks_up(x)
         if isinstance(x, Tensor):
             self.found.tensors[x] = path
             if x._extra is not None and x._extra.hooks:
@@ -136,6 +182,10 @@ class _Walk:
             queue.extend(((x.__func__, path), (x.__self__, path.rpartition(".")[0] or path)))
         elif isinstance(x, functools.partial):
             queue.extend(((x.func, path), (x.args, path), (x.keywords, path)))
+            self.members(x, path)
+        elif isinstance(x, Compiled):
+            self.put("attribute", x, "function", x.function, path)
+            self.attributes(vars(x), path)
         elif isinstance(x, (staticmethod, classmethod)):
             queue.append((x.__func__, path))
         elif isinstance(x, property):
@@ -175,15 +225,25 @@ class _Walk:
                 self.put("item", x, i, value, f"{path}[{i}]")
         elif isinstance(x, dict):
             self.note("len", x, len(x), f"the length of {path}")
-            if len(x) > 1 and all(type(key) in (str, int) for key in x):
-                self.note("order", x, list(x), f"the order of {path}")
+            if len(x) > 1:
+                self.order(x, f"the order of {path}")
             for key, value in list(x.items()):
                 self.put("item", x, key, value, f"{path}[{key!r}]" if isinstance(key, str) else f"{path}[...]")
                 self.queue.append((key, f"a key of {path}"))
         else:
-            if type(x) is set:
+            if isinstance(x, set):
                 self.note("set", x, frozenset(x), f"the elements of {path}")
+                if len(x) > 1:
+                    self.order(x, f"the order of {path}")
             self.queue.extend((value, path) for value in x)
+
+    def attributes(self, held: Any, path: str, more: tuple[str, ...] = (), whole: bool = False) -> None:
+        """Those in the dict of an object that code which ran has names for."""
+        # Another number of attributes: one may stand before its class's now.
+        self.note("len", held, len(held), f"the number of attributes of {path}")
+        for key, value in list(held.items()):
+            if (self.dynamic or whole or key in self.names or key in more) and key != METHODS:
+                self.put("item", held, key, value, f"{path}.{key}")
 
     def members(self, x: Any, path: str) -> None:
         """The attributes of an object that code which ran has names for, and its class."""
@@ -191,12 +251,11 @@ class _Walk:
             return
         held = getattr(x, "__dict__", None)
         matched = getattr(type(x), "__match_args__", ())
+        space = isinstance(x, types.SimpleNamespace)
+        self.met += space
+        self.spaces |= self.code.compares and self.met > 1
         if type(held) is dict:
-            # Another number of attributes: one may stand before its class's now.
-            self.note("len", held, len(held), f"the number of attributes of {path}")
-            for key, value in list(held.items()):
-                if self.dynamic or key in self.names or key in MEMBERS or key in matched:
-                    self.put("item", held, key, value, f"{path}.{key}")
+            self.attributes(held, path, (*MEMBERS, *matched), space and self.spaces)
         for cls in type(x).__mro__:
             for key, slot in list(vars(cls).items()) if _in_python(cls) else ():
                 if type(slot) is types.MemberDescriptorType and (self.dynamic or key in self.names or key in matched):
@@ -221,9 +280,7 @@ class _Walk:
         for key in ("__defaults__", "__kwdefaults__"):
             if getattr(x, key):
                 self.put("attribute", x, key, getattr(x, key), f"{path}'s defaults")
-        for key, value in list(vars(x).items()):
-            if self.dynamic or key in self.names:
-                self.put("item", vars(x), key, value, f"{path}.{key}")
+        self.attributes(vars(x), path)
         if x.__code__ not in self.code.codes:
             return
         for name in _names(x.__code__):
@@ -235,12 +292,18 @@ class _Walk:
     def module(self, x: types.ModuleType, path: str) -> None:
         if x.__name__ == "numpy.random" or (x.__name__ == "numpy" and "random" in self.names):
             self.found.opaque.append((x, "numpy.random"))
-        elif not _known_module(x.__name__):
+        elif _known_module(x.__name__):
+            self.dynamic |= any(_looks_up(vars(x)[key]) for key in self.names & vars(x).keys())
+        else:
             held = vars(x)
-            for key in self.names & held.keys():
-                self.put("item", held, key, held[key], f"{path}.{key}")
+            for key in held.keys() if self.dynamic and not _installed(x) else self.names & held.keys():
+                if key in self.names or not key.startswith("__"):
+                    self.put("item", held, key, held[key], f"{path}.{key}")
 
     def cls(self, x: type, path: str) -> None:
+        if isinstance(x, enum.EnumType):
+            self.queue.extend((x.__members__[name], f"{path}.{name}") for name in x.__members__)
+        self.found.entries.append(Entry("attribute", x, "__mro__", x.__mro__, f"the bases of {path}"))
         for cls in x.__mro__:
             if known(cls) or not _in_python(cls):
                 continue
@@ -263,6 +326,36 @@ def _names(code: types.CodeType) -> set[str]:
         elif isinstance(constant, tuple):  # attributes in a pattern of `match`
             names |= {x for x in constant if isinstance(x, str)}
     return names
+
+
+def _compares(instruction: dis.Instruction) -> bool:
+    name, what = instruction.opname, str(instruction.argval)
+    return name == "CONTAINS_OP" or (name == "COMPARE_OP" and ("==" in what or "!=" in what))
+
+
+def _looks_up(x: Any) -> bool:
+    """Whether it is a function written in C, or one of dataclasses, that reaches attributes by names it is given."""
+    if isinstance(x, types.FunctionType):
+        return x.__module__ == "dataclasses" and x.__name__ in ("asdict", "astuple", "replace")
+    return isinstance(x, (*BUILTINS, type)) and getattr(x, "__name__", None) in DYNAMIC
+
+
+def _is_plain(x: Any) -> bool:
+    """Whether it holds no state at all, as objects of classes that inherit from int or Enum may."""
+    return type(x) in PLAIN or isinstance(x, (np.dtype, np.generic))
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Whether two keys are the same; others that only say they are equal could be told apart."""
+    if type(a) is type(b) is tuple:
+        return len(a) == len(b) and all(map(_alike, a, b))
+    return same(a, b)
+
+
+def _installed(module: types.ModuleType) -> bool:
+    """Whether a module is Python's own or was installed, and no part of the user's program."""
+    file = (getattr(module, "__file__", None) or "").replace("\\", "/")
+    return module.__name__.partition(".")[0] in sys.stdlib_module_names or "-packages/" in file
 
 
 def _in_python(cls: type) -> bool:

@@ -11,12 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+import minigrad as mg
 from minigrad import nn
 
 from .changes import change_is_seen, scaled, worlds
 
 GLOBAL = 2.0
 TABLE = {"k": 2.0}
+
+
+def first(things):
+    held = [*things]  # next() ends a capture
+    return held[0]
 
 
 def closure(wrap):
@@ -164,9 +170,97 @@ def order_of_a_dict_by_its_list(wrap):
     return scaled(wrap, lambda: max(zip(range(2), ks.values(), strict=True))[1], change=change)
 
 
+def order_of_enum_keys(wrap):
+    Key = enum.Enum("Key", ["A", "B"])
+    ks = {Key.A: 2.0, Key.B: 3.0}
+
+    def change(value):
+        key = next(iter(ks))
+        ks[key] = ks.pop(key)
+
+    return scaled(wrap, lambda: first(ks.values()), change=change)
+
+
+def order_of_tuple_keys(wrap):
+    ks = {(0, "a"): 2.0, (1, "b"): 3.0}
+
+    def change(value):
+        key = next(iter(ks))
+        ks[key] = ks.pop(key)
+
+    return scaled(wrap, lambda: first(ks.values()), change=change)
+
+
+def order_of_tensor_keys(wrap):
+    ks = {mg.ones(3): 2.0, mg.ones(3): 3.0}
+
+    def change(value):
+        key = next(iter(ks))
+        ks[key] = ks.pop(key)
+
+    return scaled(wrap, lambda: first(ks.values()), change=change)
+
+
+def same_order_of_new_tuple_keys(wrap):
+    ks = {(0, "a"): 2.0, (1, "b"): 3.0}
+
+    def change(value):
+        held = {tuple([*key]): k for key, k in ks.items()}
+        ks.clear()
+        ks.update(held)
+        ks[(0, "a")] = value
+
+    return scaled(wrap, lambda: first(ks.values()), change=change)
+
+
+def order_of_a_set(wrap):
+    ks = {8, 0}
+
+    def change(value):
+        order = [*ks]
+        ks.clear()
+        for k in order[::-1]:
+            ks.add(k)
+        assert [*ks] != order
+
+    return scaled(wrap, lambda: 2.0 + first(ks), change=change)
+
+
+def order_of_a_set_of_numbers(wrap):
+    ks = {8.0, 0.0}
+
+    def change(value):
+        order = [*ks]
+        ks.clear()
+        for k in order[::-1]:
+            ks.add(k)
+        assert [*ks] != order
+
+    return scaled(wrap, lambda: 2.0 + first(ks), change=change)
+
+
+def subclass_of_set(wrap):
+    class Kinds(set):
+        pass
+
+    ks = Kinds([2.0])
+
+    def change(value):
+        ks.clear()
+        ks.add(value)
+
+    return scaled(wrap, lambda: sum(ks), change=change)
+
+
 def a_partial(wrap):
     factor = functools.partial(lambda k: k, k=2.0)
     return scaled(wrap, factor, change=lambda value: factor.keywords.update(k=value))
+
+
+def attribute_of_a_partial(wrap):
+    factor = functools.partial(lambda: factor.k)
+    factor.k = 2.0
+    return scaled(wrap, factor, change=lambda value: setattr(factor, "k", value))
 
 
 def cached(wrap):
@@ -230,6 +324,30 @@ def an_enum(wrap):
     return scaled(
         wrap, lambda: holder.kind.value, change=lambda value: setattr(holder, "kind", Kind(min(value, 4.0)))
     )  # fmt: skip
+
+
+def value_of_an_enum(wrap):
+    class Kind(enum.Enum):
+        A = [2.0]
+
+    return scaled(wrap, lambda: Kind.A.value[0], change=lambda value: Kind.A.value.__setitem__(0, value))
+
+
+def attribute_of_an_enum(wrap):
+    class Kind(enum.IntEnum):
+        A = 1
+
+    Kind.A.k = 2.0
+    return scaled(wrap, lambda: Kind.A.k, change=lambda value: setattr(Kind.A, "k", value))
+
+
+def attribute_of_a_number(wrap):
+    class Size(int):
+        pass
+
+    size = Size(3)
+    size.k = 2.0
+    return scaled(wrap, lambda: size.k, change=lambda value: setattr(size, "k", value))
 
 
 def named_tuple(wrap):

@@ -1,6 +1,8 @@
 """As test_state.py, for attributes in all the ways that Python looks them up, and for methods."""
 
 import dataclasses
+import functools
+import types
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -186,6 +188,85 @@ def attribute_by_a_new_attrgetter(wrap):
     return scaled(wrap, lambda: attrgetter("k")(config), change=lambda value: setattr(config, "k", value))
 
 
+def attribute_by_an_attrgetter_of_another_name(wrap):
+    from operator import attrgetter as look
+
+    config, name = SimpleNamespace(k=2.0), "k"
+    return scaled(wrap, lambda: look(name)(config), change=lambda value: setattr(config, "k", value))
+
+
+def attributes_by_reduce(wrap):
+    config, path = SimpleNamespace(a=SimpleNamespace(k=2.0)), "a.k"
+    return scaled(
+        wrap,
+        lambda: functools.reduce(getattr, path.split("."), config),
+        change=lambda value: setattr(config.a, "k", value),
+    )
+
+
+def attributes_by_map(wrap):
+    config, names = SimpleNamespace(k=2.0), ["k"]
+    return scaled(
+        wrap, lambda: sum(map(getattr, [config], names)), change=lambda value: setattr(config, "k", value)
+    )  # fmt: skip
+
+
+def attribute_by_getattr_of_another_name(wrap):
+    config, look, name = SimpleNamespace(k=2.0), getattr, "k"
+    return scaled(wrap, lambda: sum(map(look, [config], [name])), change=lambda value: setattr(config, "k", value))
+
+
+def attribute_by_a_partial(wrap):
+    config = SimpleNamespace(k=2.0)
+    return scaled(wrap, functools.partial(getattr, config, "k"), change=lambda value: setattr(config, "k", value))
+
+
+def attribute_by_a_bound_getattribute(wrap):
+    config, name = SimpleNamespace(k=2.0), "k"
+    look = config.__getattribute__
+    return scaled(wrap, lambda: look(name), change=lambda value: setattr(config, "k", value))
+
+
+def attribute_of_a_module_by_its_name(wrap):
+    module, name = types.ModuleType("settings_of_a_test"), "k"
+    module.k = 2.0
+    return scaled(wrap, lambda: getattr(module, name), change=lambda value: setattr(module, "k", value))
+
+
+def attribute_in_a_format(wrap):
+    config, text = SimpleNamespace(k=2.0), "{0.k}"
+    return scaled(wrap, lambda: float(text.format(config)), change=lambda value: setattr(config, "k", value))
+
+
+def attribute_in_a_bound_format(wrap):
+    config, text = SimpleNamespace(k=2.0), "{0.k}".format
+    return scaled(wrap, lambda: float(text(config)), change=lambda value: setattr(config, "k", value))
+
+
+def namespaces_that_are_equal(wrap):
+    one, two = SimpleNamespace(k=2.0), SimpleNamespace(k=2.0)
+
+    def change(value):
+        one.k = value
+        two.k = value if value == 4.0 else 2.0
+
+    return scaled(wrap, lambda: 2.0 if one == two else 3.0, change=change)
+
+
+def namespace_in_a_list(wrap):
+    one, some = SimpleNamespace(k=2.0), [SimpleNamespace(k=3.0)]
+    return scaled(wrap, lambda: 2.0 if one in some else 3.0, change=lambda value: setattr(one, "k", value))
+
+
+def fields_of_a_dataclass(wrap):
+    @dataclasses.dataclass
+    class Config:
+        k: float = 2.0
+
+    config = Config()
+    return scaled(wrap, lambda: sum(dataclasses.astuple(config)), change=lambda value: setattr(config, "k", value))
+
+
 def attribute_from_the_dict_of_an_object(wrap):
     config = SimpleNamespace(k=2.0)
     return scaled(wrap, lambda: config.__dict__["k"], change=lambda value: setattr(config, "k", value))
@@ -297,6 +378,25 @@ def class_of_the_object_replaced(wrap):
     )  # fmt: skip
 
 
+def bases_of_a_class_replaced(wrap):
+    class A:
+        k = 2.0
+
+    class B:
+        k = 3.0
+
+    class C:
+        k = 4.0
+
+    class Config(A):
+        pass
+
+    config = Config()
+    return scaled(
+        wrap, lambda: config.k, change=lambda value: setattr(Config, "__bases__", ({3.0: B, 4.0: C}[value],))
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("make", worlds(globals()), ids=lambda f: f.__name__)
 def test_a_change_is_seen(make: Any) -> None:
-    change_is_seen(make, make.__name__ == "attribute_by_an_attrgetter")
+    change_is_seen(make, make.__name__ in ("attribute_by_an_attrgetter", "fields_of_a_dataclass"))
