@@ -120,9 +120,13 @@ def apply_unary(op: type[ops.Op], a: Tensor, settings: dict[str, Any] = NONE) ->
     else:
         result._node = None
         result._requires_grad = False
-    if view and isinstance(out, np.ndarray) and (base := out.base) is not None:
-        if base is x or base is x.base or _strided(out, x):
-            result._view = View(a, [(op, settings)])
+    if (
+        view
+        and isinstance(out, np.ndarray)
+        and (base := out.base) is not None
+        and (base is x or base is x.base or _strided(out, x))
+    ):
+        result._view = View(a, [(op, settings)])
     return result
 
 
@@ -251,7 +255,7 @@ def apply_split(op: type[ops.Op], x: Tensor, **settings: Any) -> tuple[Tensor, .
     return results
 
 
-def _mismatch(op: type[ops.Op], arrays: list[Any], error: ValueError) -> Exception:
+def _mismatch(op: type[ops.Op], arrays: list[Any], error: ValueError | TypeError) -> Exception:
     """The error for operands that do not go together, with all shapes in it."""
     if isinstance(error, TypeError) and op is not ops.MatMul:
         return error

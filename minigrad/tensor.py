@@ -284,8 +284,8 @@ class View:
     """That a Tensor shares the memory of another: its base, and how it was made from it.
 
     `memory` is the Tensor whose memory it is, and `base` the one whose values and gradients it follows: another one
-    for a part of a detached Tensor. `chain` is the list of (op, settings) from the base here; None where gradients do not flow (detach), and a text
-    where a change in place is refused with that reason.
+    for a part of a detached Tensor. `chain` is the list of (op, settings) from the base here; None where gradients do
+    not flow (detach), and a text where a change in place is refused with that reason.
     """
 
     __slots__ = ("base", "chain", "generation", "memory")
@@ -354,7 +354,7 @@ def watch_too(result: Tensor, others: Iterable[Any]) -> Tensor:
     """Let the node of *result* see changes in place of what its rule knows as a setting: indices, masks, targets."""
     node = result._node
     if node is not None:
-        node.watched += tuple([watch(x) for x in others if isinstance(x, Tensor)])
+        node.watched = (*node.watched, *[watch(x) for x in others if isinstance(x, Tensor)])
     return result
 
 

@@ -122,7 +122,8 @@ def single(call: Call) -> bool:
         return type(call.out) is Place and usable(call.out) and _indexed(x, index, call.out)
     if call.kind == "setitem":
         x, index, value = call.args
-        return type(value) is Place and usable(value) and _indexed(x, index, value)
+        apart = type(value) is not Place or value.memory is not x.memory  # numpy copies what it would overwrite first
+        return apart and type(value) is Place and usable(value) and _indexed(x, index, value)
     if call.kind == "do" and call.function == np.add.at:
         x, at, values = call.args
         return all(type(p) is Place and usable(p) and len(p.shape) == 1 for p in (x, at, values)) and (

@@ -182,7 +182,7 @@ class Structure:
         return any(memory.kind == "input" for call in capture.calls for memory in call.writes)
 
 
-# Of these, what is equal and of the same type is the same; of others not: 0.0 == -0.0, range(0, 3, 2) == range(0, 4, 2).
+# Of these, what is equal and of one type is the same; of others not: 0.0 == -0.0, range(0, 3, 2) == range(0, 4, 2).
 EQUAL = (int, str, bytes)
 
 

@@ -292,3 +292,19 @@ def test_without_numba_the_backend_is_refused_with_what_to_install(monkeypatch: 
         mg.compile(lambda x: x, backend="numba")
     with pytest.raises(ValueError, match="cuda"):
         mg.compile(lambda x: x, backend="cuda")
+
+
+def test_a_scatter_from_the_memory_that_it_writes_to() -> None:
+    def make(wrap: Any) -> tuple[Any, Any]:
+        w = mg.tensor(np.arange(6, dtype=np.float32))
+        rows = mg.tensor([1, 2, 3, 4, 5, 0])
+
+        def step(x: Any) -> Any:
+            w[rows] = w
+            return w * x
+
+        return wrap(step), w
+
+    (eager, v), (compiled, w) = make(lambda step: step), make(lambda step: mg.compile(step, backend="numba"))
+    for _ in range(5):
+        assert eager(mg.tensor(2.0)).tolist() == compiled(mg.tensor(2.0)).tolist() and v.tolist() == w.tolist()
