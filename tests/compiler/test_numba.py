@@ -294,12 +294,12 @@ def test_without_numba_the_backend_is_refused_with_what_to_install(monkeypatch: 
         mg.compile(lambda x: x, backend="cuda")
 
 
-def test_a_scatter_from_the_memory_that_it_writes_to() -> None:
-    def make(wrap: Any) -> tuple[Any, Any]:
+def test_a_scatter_from_the_memory_that_it_writes_to():
+    def make(wrap):
         w = mg.tensor(np.arange(6, dtype=np.float32))
         rows = mg.tensor([1, 2, 3, 4, 5, 0])
 
-        def step(x: Any) -> Any:
+        def step(x):
             w[rows] = w
             return w * x
 
