@@ -32,6 +32,12 @@ def root(x: np.ndarray) -> np.ndarray:
         x = base
 
 
+def with_own_dtype(array: Any) -> Any:
+    """The array, memory shared, with the one dtype object that numpy has of its kind: pickled arrays bring another."""
+    dtype = np.dtype(array.dtype.str)
+    return array if array.dtype is dtype else array.view(dtype)
+
+
 def take_rows(table: np.ndarray, rows: Any) -> Any:
     """table[rows]; rows may be a value under capture."""
     return rows.taken_from(table) if hasattr(type(rows), "taken_from") else table.take(rows, axis=0)
@@ -47,7 +53,7 @@ def to_array(data: Any, dtype: Any) -> np.ndarray:
     if isinstance(data, (np.ndarray, np.generic)):
         if dtype is None or data.dtype.kind not in "fiub":  # a cast would drop the imaginary part, or read a text
             dtypes.check(data.dtype)
-        return np.array(data, dtype=dtype or data.dtype)
+        return with_own_dtype(np.array(data, dtype=dtype or data.dtype))
     plain = _plain(data)
     try:
         array = np.array(plain)

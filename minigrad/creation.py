@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import devices, dtypes, random as _random, rounding
+from .convert import with_own_dtype
 from .functions.shape import sizes
 from .tensor import Tensor, wrap
 
@@ -21,7 +22,9 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, device:
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """A Tensor of these data: itself, an array's memory, or a copy where it must be. Source: torch.as_tensor."""
     devices.check(device)
-    made = data if isinstance(data, Tensor) else wrap(data) if isinstance(data, np.ndarray) else Tensor(data, dtype)
+    if isinstance(data, np.ndarray):
+        data = from_numpy(data)
+    made = data if isinstance(data, Tensor) else Tensor(data, dtype)
     dtypes.check(made.dtype)
     return made if dtype is None else made.to(dtype)
 
@@ -36,7 +39,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy takes a numpy array, got {type(array).__name__}")
     dtypes.check(array.dtype)
-    return wrap(array)
+    return wrap(with_own_dtype(array))
 
 
 def _made(array: np.ndarray, requires_grad: bool, device: Any = None) -> Tensor:

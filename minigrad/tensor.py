@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .convert import as_array, to_array
+from .convert import as_array, to_array, with_own_dtype
 from .graph import Engine, Extra, Handle, Node, _recording
 from .printing import format_tensor
 from .size import Size
@@ -376,7 +376,7 @@ def _rebuild(
     kind: type[Tensor], array: NDArray[Any], requires_grad: bool, grad: Tensor | None, name: str | None
 ) -> Tensor:
     tensor = _new(kind)
-    tensor.array = array
+    tensor.array = with_own_dtype(array)
     tensor._node = tensor._view = tensor._watch = tensor._extra = None
     tensor._grad, tensor._requires_grad = grad, requires_grad
     if name is not None:

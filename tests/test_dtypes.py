@@ -1,5 +1,6 @@
 """Which dtype comes out: every pair of dtypes, with dimensions, 0-d and as Python numbers, as torch decides it."""
 
+import pickle
 from itertools import product
 from typing import Any
 
@@ -211,3 +212,24 @@ def test_numbers_that_do_not_fit() -> None:
 def test_result_type_of_nothing() -> None:
     with pytest.raises(TypeError, match="operand"):
         dtypes.result_type()
+
+
+def test_arrays_that_were_pickled() -> None:
+    """They bring a dtype object of their own, which is equal to numpy's and not the same."""
+
+    def pickled(x: Any) -> Any:
+        return pickle.loads(pickle.dumps(x))
+
+    array, other = pickled(np.ones((2, 3), np.float32)), mg.ones(3, 2)
+    assert array.dtype is not np.dtype(np.float32)
+    linear = pickled(mg.nn.Linear(3, 2))
+    for x in (mg.tensor(array), mg.from_numpy(array), mg.as_tensor(array), pickled(mg.ones(2, 3)), other.T + array):
+        assert x.dtype is mg.float32 and (x @ other).dtype is mg.float32
+        assert linear(x).dtype is mg.float32 and (array * x).dtype is mg.float32
+    shared = mg.from_numpy(array)
+    shared[0, 0] = 5
+    assert array[0, 0] == 5
+    x = mg.ones(2, 3, requires_grad=True)
+    x.data = mg.tensor(array)
+    (x @ other).sum().backward()
+    assert x.grad is not None and x.grad.dtype is mg.float32

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 
 from .. import devices, dtypes, ops
+from ..convert import with_own_dtype
 from ..record import apply, apply_unary
 from ..tensor import Tensor, wrap
 
@@ -25,7 +26,7 @@ def operand(x: Any) -> Any:
     if isinstance(x, np.ndarray):
         if x.dtype not in dtypes.SUPPORTED:
             dtypes.check(x.dtype)
-        return wrap(x)
+        return wrap(with_own_dtype(x))
     if isinstance(x, np.generic):
         dtypes.check(x.dtype)
         return x.item()
