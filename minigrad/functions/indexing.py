@@ -199,6 +199,11 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
 def index_select(input: Any, dim: int, index: Any) -> Tensor:
     """y = the rows of x at these places along dim (index 1-d, from 0). Source: torch.index_select."""
     x = as_tensor(input, "index_select")
+    if not x.array.ndim:  # of a number it takes that, by a single 0
+        rows = index_select(x.reshape(1), dim, index)
+        if rows.array.size != 1:
+            raise RuntimeError(f"index_select: a Tensor without dimensions takes one index, got {rows.array.size}")
+        return rows.reshape(())
     return watch_too(apply(ops.Index, x, index=_rows(x, dim, index, "index_select")), (index,))
 
 

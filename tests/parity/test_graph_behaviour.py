@@ -778,4 +778,6 @@ def numbers_that_go_nowhere(m):
     x, i = leaf(m, 2.0, 3.0), m.tensor(3)
     x.max().backward(m.tensor(float("inf"), dtype=m.float64))
     i.fill_(m.tensor(2.7))
-    return [error(lambda: m.tensor(1.0) @ m.tensor(1.0)), str(x.grad.tolist()), i.item()]
+    taken = leaf(m, 0.5).index_select(0, m.tensor([0]))
+    found = seen(taken) + [error(lambda: leaf(m, 0.5).index_select(0, m.tensor([0, 0]))), list(taken.shape)]
+    return [error(lambda: m.tensor(1.0) @ m.tensor(1.0)), str(x.grad.tolist()), i.item(), *found]
