@@ -143,7 +143,8 @@ class Amax(Op):
         return np.maximum.reduce(x, axis=dim, keepdims=keepdim)
 
     def dx(dm, m, x, dim):
-        return shared(dm, x == kept(m, x.shape, dim), x.shape, dim)
+        mask = x == kept(m, x.shape, dim)
+        return kept(dm, x.shape, dim) * mask / mask.sum(axis=dim, keepdims=True)  # nan where m is: torch's 0 / 0
 
 
 class Amin(Op):
@@ -153,7 +154,8 @@ class Amin(Op):
         return np.minimum.reduce(x, axis=dim, keepdims=keepdim)
 
     def dx(dm, m, x, dim):
-        return shared(dm, x == kept(m, x.shape, dim), x.shape, dim)
+        mask = x == kept(m, x.shape, dim)
+        return kept(dm, x.shape, dim) * mask / mask.sum(axis=dim, keepdims=True)  # nan where m is: torch's 0 / 0
 
 
 class MaxAll(Op):
@@ -165,7 +167,7 @@ class MaxAll(Op):
         return np.maximum.reduce(x, axis=None)
 
     def dx(dm, m, x):
-        return shared(dm, (x == m) | (x != x), x.shape, None)  # a nan in x makes m nan
+        return shared(dm, (x == m) | (x != x))  # a nan in x makes m nan
 
 
 class MinAll(Op):
@@ -177,7 +179,7 @@ class MinAll(Op):
         return np.minimum.reduce(x, axis=None)
 
     def dx(dm, m, x):
-        return shared(dm, (x == m) | (x != x), x.shape, None)  # a nan in x makes m nan
+        return shared(dm, (x == m) | (x != x))  # a nan in x makes m nan
 
 
 class Median(Op):
@@ -193,12 +195,12 @@ class Median(Op):
         return np.partition(flat, middle)[middle]
 
     def dx(dm, m, x):
-        return shared(dm, (x == m) | (x != x), x.shape, None)  # a nan in x makes m nan
+        return shared(dm, (x == m) | (x != x))  # a nan in x makes m nan
 
 
-def shared(dm, mask, x_shape, dim):
+def shared(dm, mask):
     """dm in equal parts to the elements in mask; 0 to the others, also of an infinite dm."""
-    return np.where(mask, kept(dm, x_shape, dim) / mask.sum(axis=dim, keepdims=True), 0)
+    return np.where(mask, dm / mask.sum(), 0)
 
 
 class Prod(Op):
