@@ -128,9 +128,8 @@ class Capture:
 
     def note(self, kind: str, function: Any, args: Any, kwargs: Any, out: Any, writes: Any = ()) -> None:
         for place in writes:
+            self._before(place)
             if place.memory.kind == "constant":
-                if place.memory.initial is None:
-                    place.memory.initial = np.array(place.memory.owner)  # what it was, for the next replay
                 place.memory.look()
         self.calls.append(
             Call(kind, function, self.ref(args), self.ref(kwargs), out, [p.memory for p in writes], self.line())
@@ -216,8 +215,7 @@ class Capture:
             kind = "into" if method == "__call__" and len(places) == 1 and not kwargs else "do"
             whole = dict(kwargs) if out is None else {**kwargs, "out": out}
             for place in places:
-                if place.memory.kind == "constant" and place.memory.initial is None:
-                    place.memory.initial = np.array(place.memory.owner)
+                self._before(place)
             made = function(*plain, **named)
             self.note(
                 kind, ufunc if kind == "into" else function, inputs, {} if kind == "into" else whole,
@@ -274,6 +272,7 @@ class Capture:
         return self.result(made, "call", function, args, kwargs)
 
     def _before(self, target: Any) -> None:
+        """Note what a constant that is to be written to holds: the next replay begins with that."""
         if type(target) is Place and target.memory.kind == "constant" and target.memory.initial is None:
             target.memory.initial = np.array(target.memory.owner)
 

@@ -213,30 +213,24 @@ def same_order_of_new_tuple_keys(wrap):
     return scaled(wrap, lambda: first(ks.values()), change=change)
 
 
+def filled_in_reverse(ks):
+    order = [*ks]
+    ks.clear()
+    for k in order[::-1]:
+        ks.add(k)
+    assert [*ks] != order
+
+
 def order_of_a_set(wrap):
     ks = {8, 0}
 
-    def change(value):
-        order = [*ks]
-        ks.clear()
-        for k in order[::-1]:
-            ks.add(k)
-        assert [*ks] != order
-
-    return scaled(wrap, lambda: 2.0 + first(ks), change=change)
+    return scaled(wrap, lambda: 2.0 + first(ks), change=lambda value: filled_in_reverse(ks))
 
 
 def order_of_a_set_of_numbers(wrap):
     ks = {8.0, 0.0}
 
-    def change(value):
-        order = [*ks]
-        ks.clear()
-        for k in order[::-1]:
-            ks.add(k)
-        assert [*ks] != order
-
-    return scaled(wrap, lambda: 2.0 + first(ks), change=change)
+    return scaled(wrap, lambda: 2.0 + first(ks), change=lambda value: filled_in_reverse(ks))
 
 
 def subclass_of_set(wrap):

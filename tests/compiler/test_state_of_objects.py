@@ -362,16 +362,13 @@ def special_method_replaced(wrap):
     return scaled(wrap, lambda: float(config), change=lambda value: setattr(Config, "__float__", lambda self: value))
 
 
+def three_classes():
+    """With the numbers of the first calls and of the two changes."""
+    return [type(name, (), {"k": k}) for name, k in (("A", 2.0), ("B", 3.0), ("C", 4.0))]
+
+
 def class_of_the_object_replaced(wrap):
-    class A:
-        k = 2.0
-
-    class B:
-        k = 3.0
-
-    class C:
-        k = 4.0
-
+    A, B, C = three_classes()
     config = A()
     return scaled(
         wrap, lambda: config.k, change=lambda value: setattr(config, "__class__", {3.0: B, 4.0: C}.get(value, A))
@@ -379,14 +376,7 @@ def class_of_the_object_replaced(wrap):
 
 
 def bases_of_a_class_replaced(wrap):
-    class A:
-        k = 2.0
-
-    class B:
-        k = 3.0
-
-    class C:
-        k = 4.0
+    A, B, C = three_classes()
 
     class Config(A):
         pass
