@@ -123,7 +123,7 @@ class Guard:
                 continue
             text = {
                 "cell": f"{holder}.cell_contents",
-                "item": f"{holder}[{name(e.key) if not isinstance(e.key, (str, int)) else repr(e.key)}]",
+                "item": f"{holder}[{repr(e.key) if type(e.key) in (str, int) else name(e.key)}]",
             }.get(e.kind, f"{holder}.{e.key}")
             if isinstance(e.value, types.MethodType):
                 tests.append(f"{text} == {name(e.value)}")

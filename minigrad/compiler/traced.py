@@ -91,6 +91,10 @@ class Traced:
         """table[self], for a plain array, which would not ask this one."""
         return self.capture.taken(table, self)
 
+    def through(self, function: Any) -> Any:
+        """function(self), element by element: one call in a replay, with an array for the result."""
+        return self.capture.ufunc(function, "__call__", (self,), {})
+
     def to_array(self) -> Any:
         """A numpy scalar as a 0-d array."""
         return self.capture.lifted(self)

@@ -31,6 +31,22 @@ def frozen_dataclass(wrap):
     return scaled(wrap, lambda: holder.config.k, change=lambda value: setattr(holder, "config", Config(value)))
 
 
+def key_whose_repr_is_a_name(wrap):
+    class Named(int):  # as the constants of re
+        def __repr__(self) -> str:
+            return "LITERAL"
+
+    class Word(str):
+        __slots__ = ()
+
+        def __repr__(self) -> str:
+            return "WORD"
+
+    one, k = Named(1), Word("k")
+    held = {one: 2.0, k: 1.0}
+    return scaled(wrap, lambda: held[one] * held[k], change=lambda value: held.update({one: value}))
+
+
 def slots(wrap):
     class Config:
         __slots__ = ("k",)
