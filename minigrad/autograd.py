@@ -11,7 +11,7 @@ import numpy as np
 
 from . import ops
 from .convert import as_array
-from .graph import Engine, Node, enable_grad, leads_to, no_grad, walk
+from .graph import Engine, Node, _recording, leads_to, walk
 from .tensor import Tensor, changed, wrap
 
 # Two threads may add to one leaf: a sum read, added to and written by both would lose one's gradient. One lock for all
@@ -41,10 +41,13 @@ def backward(
             if gradient is not None:
                 accumulate(tensor, gradient if create_graph else gradient.array, create_graph)
         return
-    with enable_grad() if create_graph else no_grad():
+    token = _recording.set(create_graph)
+    try:
         flight = walk(roots, create_graph if retain_graph is None else retain_graph, create_graph)
         del roots
         accumulate_leaves(flight, create_graph)
+    finally:
+        _recording.reset(token)
 
 
 @overload
@@ -96,9 +99,12 @@ def grad(
     roots = _roots(outputs, grad_outputs, create_graph)
     targets: dict[Any, Any] = dict.fromkeys(keys)
     needed = leads_to([root for root, _ in roots], targets)
-    with enable_grad() if create_graph else no_grad():
+    token = _recording.set(create_graph)
+    try:
         keep = create_graph if retain_graph is None else retain_graph
         flight = walk(roots, keep, create_graph, needed, targets)
+    finally:
+        _recording.reset(token)
     results: list[Tensor | None] = []
     for i, (tensor, key) in enumerate(zip(inputs, keys, strict=True)):
         gradient = targets[key] if type(key) is Node else flight.get(key)

@@ -37,6 +37,7 @@ class Writer:
         self.aliases: dict[Any, str] = {}  # names of places within a loop over blocks
         self.fills: dict[int, list[str]] = {}  # by the number of a Local, the arrays that hold it
         self.initials: list[tuple[np.ndarray, np.ndarray]] = []  # constants that the step writes to, as they were
+        self.looked_up: list[tuple[Place, int]] = []  # the indices of rows that are in range, and of how many rows
 
     # ------------------------------------------------------------------------------ arrays
 
@@ -203,8 +204,11 @@ class Writer:
             source, index = call.args
             single = index[0] if type(index) is tuple and len(index) == 1 else index
             if type(single) is Place and single.dtype.kind == "i" and self.scope[out].flags.c_contiguous:
-                take = self.constant(np.take, "take")
-                return [f"{take}({self.text(source)}, {self.text(single)}, 0, {out})"]
+                # What was looked up before is in range, and numpy need not make a copy in case it is not.
+                checked = any(single.same(one) and source.shape[0] == n for one, n in self.looked_up)
+                self.looked_up.append((single, source.shape[0]))
+                mode = ', "wrap"' if checked else ""
+                return [f"{self.text(source)}.take({self.text(single)}, 0, {out}{mode})"]
         if kind == "call" and getattr(call.function, "__name__", "") in ("concatenate", "stack"):
             return [self.call(call.function, [self.text(x) for x in call.args], {**call.kwargs, "out": place})]
         return [f"{out}[...] = {self.expression(call)}"]
@@ -225,6 +229,7 @@ class Writer:
                 continue
             outside = call.changes
             statements += [(line, outside, call.line) for line in self.statement(call)]
+            self.looked_up = [(index, n) for index, n in self.looked_up if index.memory not in call.written]
             if call.kind == "host":
                 statements.append((call.out, outside, call.line))
         # Only now is it known which numbers are wanted as arrays.

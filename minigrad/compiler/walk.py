@@ -255,6 +255,7 @@ class _Walk:
         self.met += space
         self.spaces |= self.code.compares and self.met > 1
         if type(held) is dict:
+            self.found.entries.append(Entry("attribute", x, "__dict__", held, f"the attributes of {path}"))
             self.attributes(held, path, (*MEMBERS, *matched), space and self.spaces)
         for cls in type(x).__mro__:
             for key, slot in list(vars(cls).items()) if _in_python(cls) else ():

@@ -24,6 +24,10 @@ def getitem(input: Tensor, index: Any) -> Tensor:
     A view for ints, slices, None and ...; a copy for masks and arrays. Repeated indices add up in the
     gradient. IndexError names index and shape.
     """
+    rows = index.array if isinstance(index, Tensor) else index
+    if type(rows) is np.ndarray and rows.ndim and rows.dtype.kind in "ib":  # the embedding lookup, at once
+        y = _index(ops.Index, input, (rows,))
+        return y if rows is index else watch_too(y, (index,))
     basic, advanced = plan(input, index)
     if basic is not None:
         input = _index(ops.Slice, input, basic)
@@ -49,10 +53,6 @@ def plan(x: Tensor, index: Any) -> tuple[tuple[Any, ...] | None, tuple[Any, ...]
     if type(index) is list and any([_stands_alone(item) for item in index]):
         index = tuple(index)  # numpy's old rule, which torch keeps: x[[i, j]] of Tensors or lists is x[i, j]
     items = index if type(index) is tuple else (index,)
-    if len(items) == 1:  # the embedding lookup, at once
-        item = items[0].array if isinstance(items[0], Tensor) else items[0]
-        if type(item) is np.ndarray and item.ndim and item.dtype.kind in "ib":
-            return None, (item,)
     found, arrays, ints = [], False, False
     for item in items:
         if isinstance(item, (Tensor, np.ndarray, list, range)):

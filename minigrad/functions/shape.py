@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..record import apply, apply_split
+from ..graph import Engine
+from ..record import apply, apply_split, apply_unary
 from ..tensor import Tensor
 from .elementwise import as_tensor
 from .reduce import one_dim
@@ -35,6 +36,8 @@ def sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
 def reshape(input: Any, *size: Any, shape: Any = None) -> Tensor:
     """y = x in another shape (one size may be -1): a view where memory allows, else a copy. Source: torch.reshape."""
     x = as_tensor(input, "reshape")
+    if shape is None and (y := _simple_view(x, size)) is not None:
+        return y
     return apply(ops.View, x, shape=_fill(x.shape, sizes(size if shape is None else (shape,))))
 
 
@@ -45,6 +48,8 @@ def view(input: Tensor, *shape: Any, size: Any = None) -> Tensor:
     """
     if len(shape) == 1 and isinstance(shape[0], (np.dtype, type)):
         raise TypeError("view(dtype) is not supported: use .to(dtype) for a conversion")
+    if size is None and (y := _simple_view(input, shape)) is not None:
+        return y
     found = _fill(input.array.shape, sizes(shape if size is None else (size,)))
     if not input.array.flags.c_contiguous:
         try:
@@ -54,6 +59,21 @@ def view(input: Tensor, *shape: Any, size: Any = None) -> Tensor:
                 f"view of shape {found} of this Tensor of shape {input.array.shape} would need a copy: use reshape"
             ) from None
     return apply(ops.View, input, shape=found)
+
+
+def _simple_view(x: Tensor, shape: tuple[Any, ...]) -> Tensor | None:
+    """A view by numpy's own reshape, at once: for ints that fit, of memory in order. None for all else."""
+    if not x.array.flags.c_contiguous or not shape or not all([type(n) is int and n > -2 for n in shape]):
+        return None
+    if Engine.observe is not None:  # who is shown the shape: numpy alone works out a -1 here
+        return None
+    settings: dict[str, Any] = {"shape": shape}
+    try:
+        y: Tensor = apply_unary(ops.View, x, settings)
+    except ValueError:
+        return None
+    settings["shape"] = y.array.shape
+    return y
 
 
 def _fill(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]:

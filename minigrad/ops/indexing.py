@@ -46,6 +46,10 @@ class Index(Op):
     symbol = "[]"
 
     def forward(x, *, index):
+        if type(x) is np.ndarray and len(index) == 1 and x.ndim > 1 and x.size and x.flags.c_contiguous:
+            rows = index[0]
+            if type(rows) is np.ndarray and rows.dtype.kind == "i":
+                return x.take(rows, axis=0)  # 2 to 10 times as fast as x[rows] for whole rows
         return in_order(x[index])  # numpy lays x[:, [0, 1]] with its dimensions exchanged, and view() would be refused
 
     def dx(dy, x_shape, index):

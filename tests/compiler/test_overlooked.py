@@ -1,5 +1,6 @@
 """What a capture could overlook: memory that several share, arrays that change unseen, rows out of range, orders."""
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -177,6 +178,32 @@ def test_a_gradient_that_is_reached_twice(shared: bool) -> None:
 
     world = beside(make, [lambda w, x=x: w.step(mg.tensor(x)) for x in DATA[1:]])
     assert replays(world) >= 3, about(world)
+
+
+def test_rows_looked_up_again_after_their_numbers_changed() -> None:
+    def world(wrap: Any) -> SimpleNamespace:
+        w = mg.tensor(np.arange(12, dtype=np.float32).reshape(4, 3))
+        at = mg.tensor([0, 1])
+
+        def step(by: Any) -> Any:
+            at.add_(by)
+            y = w[at] + w[at]  # the second time they are known to be in range ...
+            at.add_(by)
+            z = w[at]  # ... and here they are not
+            at.sub_(by * 2)
+            return (y * z).sum()
+
+        return SimpleNamespace(step=wrap(step), at=at, w=w)
+
+    def act(world: SimpleNamespace, by: int) -> Any:
+        try:
+            return world.step(mg.tensor(by))
+        except IndexError:
+            return "out of range"
+
+    moves = (0, 1, 1, 0, -1, 1, 1, 1, 2, 1, -2, 0, -4, 3, 1)
+    found = beside(world, [partial(act, by=by) for by in moves])
+    assert replays(found) >= 3, mg.compile.explain(found.step)
 
 
 def test_an_array_that_the_step_counts_in() -> None:

@@ -31,6 +31,15 @@ def frozen_dataclass(wrap):
     return scaled(wrap, lambda: holder.config.k, change=lambda value: setattr(holder, "config", Config(value)))
 
 
+def dict_exchanged_whole(wrap):
+    class Config:
+        def __init__(self) -> None:
+            self.k = 2.0
+
+    config = Config()
+    return scaled(wrap, lambda: config.k, change=lambda value: setattr(config, "__dict__", {"k": value}))
+
+
 def key_whose_repr_is_a_name(wrap):
     class Named(int):  # as the constants of re
         def __repr__(self) -> str:
