@@ -8,10 +8,9 @@ from functools import cache
 
 import numpy as np
 
-from .total import FLOAT64, through_float64
+from .total import BLOCK, FLOAT64, one_block, through_float64
 
 MANY = 1024  # elements from which on the table pays, which is 25 calls of numpy
-BLOCK = 8192  # elements worked on at a time, so that all of them stay in the cache
 
 
 def tanh(x):
@@ -54,10 +53,7 @@ def fast_in_float64():
 
 
 def by_float64(x, h, narrow, at, wide):
-    wide = wide[: x.size]
-    wide[...] = x
-    np.tanh(wide, wide)
-    h[...] = wide
+    one_block(np.tanh, x, h, wide)
 
 
 def by_table(x, h, narrow, at, wide):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from minigrad.ops.total import total
+from minigrad.ops.total import through_float64, total
 
 
 @pytest.mark.parametrize("n", [*range(1, 200), 255, 256, 1000, 4097, 100_003])
@@ -32,3 +32,15 @@ def test_any_dimensions_in_any_layout(shape, data):
             found, truth = total(view, dim, keepdim), view.sum(dim, dtype=np.float64, keepdims=keepdim)
             assert found.shape == truth.shape
             np.testing.assert_allclose(found, truth, atol=1e-3)
+
+
+@pytest.mark.parametrize("f", [np.exp, np.log, np.sin])
+def test_a_function_through_float64_has_the_same_bits_at_any_size_and_in_any_layout(f):
+    x = np.random.default_rng(0).uniform(0.1, 5, (300, 200)).astype(np.float32)
+    truth = f(x.astype(np.float64)).astype(np.float32)
+    for given in (x, x[:7], np.asfortranarray(x), x[::2, 3:]):
+        expected = f(given.astype(np.float64)).astype(np.float32)
+        assert np.array_equal(through_float64(f, given), expected)
+    out = np.empty_like(x)
+    assert through_float64(f, x, into=out) is out and np.array_equal(out, truth)
+    assert through_float64(f, x, into=x) is x and np.array_equal(x, truth)
