@@ -38,9 +38,9 @@ def test_any_dimensions_in_any_layout(shape, data):
 def test_a_function_through_float64_has_the_same_bits_at_any_size_and_in_any_layout(f):
     x = np.random.default_rng(0).uniform(0.1, 5, (300, 200)).astype(np.float32)
     truth = f(x.astype(np.float64)).astype(np.float32)
-    for given in (x, x[:7], np.asfortranarray(x), x[::2, 3:]):
-        expected = f(given.astype(np.float64)).astype(np.float32)
-        assert np.array_equal(through_float64(f, given), expected)
+    for part in (x, x[:7], np.asfortranarray(x), x[::2, 3:]):
+        expected = f(part.astype(np.float64)).astype(np.float32)
+        assert np.array_equal(through_float64(f, part), expected)
     out = np.empty_like(x)
     assert through_float64(f, x, into=out) is out and np.array_equal(out, truth)
     assert through_float64(f, x, into=x) is x and np.array_equal(x, truth)
