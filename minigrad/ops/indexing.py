@@ -4,7 +4,6 @@
 """
 
 import math
-from functools import lru_cache
 
 import numpy as np
 
@@ -161,7 +160,7 @@ class Unfold(Op):
 
 def zeros(shape, x):
     """Zeros of x's dtype, which a captured step makes anew."""
-    return np.zeros(shape, x.dtype) if type(x) is np.ndarray else np.zeros_like(x, shape=shape)
+    return np.zeros_like(x, shape=shape)
 
 
 def grid(index, dim):
@@ -184,16 +183,6 @@ def add_at(out, index, values):
     np.add.at(out.reshape(-1), positions.reshape(-1), values.reshape(-1))
 
 
-def _table(rows, size):
-    """Where the elements of each of so many rows of a size stand in memory, (rows, size)."""
-    table = np.arange(rows * size).reshape(rows, size)
-    table.flags.writeable = False
-    return table
-
-
-_small_table = lru_cache(64)(_table)
-
-
 def flat_positions(shape, index):
     """Where x[index] stands in x.reshape(-1), in the shape of x[index]."""
     for i in index:
@@ -203,14 +192,13 @@ def flat_positions(shape, index):
     if len(index) == 1 and shape[0] <= index[0].size:
         # Many picks of few rows: of a table of where each row's elements stand, which is faster to take than to add up.
         rows = index[0]
-        table = _small_table(shape[0], rest) if shape[0] * rest <= 8192 else _table(shape[0], rest)
+        table = np.arange(shape[0] * rest).reshape(shape[0], rest)
         return take_rows(table, rows).reshape(rows.shape + shape[1:])
     positions, step = 0, rest
     for i, n in zip(reversed(index), reversed(shape[: len(index)]), strict=True):
-        along = i % n * step if step > 1 else i % n  # negative ones count from the end
-        positions = along if type(positions) is int else positions + along
+        positions = positions + i % n * step  # negative ones count from the end
         step *= n
     if len(index) < len(shape):
         tail = shape[len(index) :]
-        positions = as_array(positions).reshape(positions.shape + (1,) * len(tail)) + np.arange(rest).reshape(tail)
+        positions = np.reshape(positions, positions.shape + (1,) * len(tail)) + np.arange(rest).reshape(tail)
     return as_array(positions)

@@ -4,6 +4,7 @@ Most are views: the output shares its input's memory.
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,9 +16,16 @@ def spread(y, shape):
     """y copied out to *shape*; recorded as Expand where y is a Tensor. Faster than numpy's broadcast_to."""
     if hasattr(type(y), "_apply"):
         return Expand.apply(y, shape=shape)
-    out = np.empty(shape, y.dtype) if type(y) is np.ndarray else np.empty_like(y, shape=shape)
+    out = np.empty_like(y, shape=shape)
     out[...] = y
     return out
+
+
+@lru_cache(1024)
+def broadcast_dims(wide, shape):
+    """The dimensions in which broadcasting made *wide* from *shape*, and whether all of them were there, of size 1."""
+    lead = len(wide) - len(shape)
+    return tuple([i for i, n in enumerate(wide) if i < lead or shape[i - lead] != n]), lead == 0
 
 
 class SumTo(Op):
@@ -26,14 +34,8 @@ class SumTo(Op):
     symbol = "sum"
 
     def forward(x, *, shape):
-        wide = x.shape
-        lead = len(wide) - len(shape)
-        if lead == 0 and wide[1:] == shape[1:]:  # as of a bias in a row
-            return total(x, 0, keepdim=True)
-        if wide[lead:] == shape:
-            return total(x, 0 if lead == 1 else tuple(range(lead)))
-        dims = tuple([i for i, n in enumerate(wide) if i < lead or (shape[i - lead] == 1 and n != 1)])
-        return total(x, dims).reshape(shape)
+        y = total(x, *broadcast_dims(x.shape, shape))
+        return y if y.shape == shape else y.reshape(shape)
 
     def dx(dy, x_shape):
         return spread(dy, x_shape)

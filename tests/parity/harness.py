@@ -80,9 +80,11 @@ def run(m: Any, row: Row, arrays: list[np.ndarray]) -> dict[str, list[Any]]:
 
 
 def leaf(m: Any, array: np.ndarray, requires_grad: bool = True) -> Any:
-    """A leaf with these values; in minigrad with this very memory layout."""
+    """A leaf with these values; in minigrad with this very memory layout, and a number as mg.tensor keeps it."""
     if m is torch:
         found = torch.tensor(np.ascontiguousarray(array).reshape(array.shape))
+    elif not array.ndim:
+        found = mg.tensor(array)
     else:
         found = mg.from_numpy(np.asarray(array))
     return found.requires_grad_(requires_grad) if array.dtype.kind == "f" else found

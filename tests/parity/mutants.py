@@ -37,8 +37,7 @@ SUITE = (test_table, test_edges)
 FAST = "a faster way to the same sums"
 TIE = "what is equal was chosen before"
 SHARED = "only decides which elements share the gradient: no slope goes through it"
-LINK = "the three ways to link a kept value to its input carry the same gradient"
-EXPAND = "size 1 broadcasts against x as well"
+LINK = "the ways to link a kept value to its input carry the same gradient"
 SHAPED = "it has its input's shape already: no broadcasting is undone"
 RETURNED = "p = 1 and p = 2 have returned before"
 SURVIVORS: dict[str, str] = {
@@ -66,19 +65,27 @@ SURVIVORS: dict[str, str] = {
     "Norm.dx: p > 2 -> p >= 2": RETURNED,
     "Norm.dx: x -> mutant_constant(x)": SHARED,
     "Permute.dx: 0 -> 1": "each of them is written over",
+    "PowScalar.dx: x if n == 2 else PowScalar.apply(x, n=n - 1) -> PowScalar.apply(x, n=n - 1)": FAST,
+    "Relu.dx: if isinstance(dy, np.generic) -> gone": FAST,
     "Relu.dx: y -> x": "x <= 0 where and only where y <= 0",
-    "SumTo.forward: 0 if lead == 1 else tuple(range(lead)) -> tuple(range(lead))": FAST,
-    "SumTo.forward: if wide[lead:] == shape -> gone": FAST,
-    "SumTo.forward: wide[lead:] -> wide": FAST,
-    "SumTo.forward: shape[i - lead] == 1 and n != 1 -> shape[i - lead] == 1": "a sum over one element is that element",
     "centred: Cast.apply(x, dtype=np.float64) -> x": "but for float32's rounding, which `make parity` measures",
-    "kept: y.reshape((1,) * len(x_shape)) -> y": EXPAND,
-    "linked: if source.array is value -> gone": LINK,
+    **{
+        f"flat_positions: {mutant}": FAST
+        for mutant in (
+            "if len(index) == 1 and shape[0] <= index[0].size -> gone",
+            "len(index) == 1 and shape[0] <= index[0].size -> len(index) == 1",
+            "shape[0] <= index[0].size -> shape[0] < index[0].size",
+            "shape[0] <= index[0].size -> shape[0] >= index[0].size",
+        )
+    },
+    "kept: dim is None or len(y.shape) == len(x_shape) -> dim is None": "it has the shape that it is then given",
     "linked: if source.dtype is value.dtype -> gone": LINK,
     "linked: if source.dtype is value.dtype -> if not source.dtype is value.dtype": LINK,
     "linked: source.dtype is value.dtype -> source.dtype is not value.dtype": LINK,
     "linked: wrap(value) -> value": "an array serves as a constant as well",
+    "SumTo.forward: y if y.shape == shape else y.reshape(shape) -> y.reshape(shape)": FAST,
     "slope: 0.0 -> 1.0": "there are no elements that it could multiply",
+    "spread: y -> mutant_constant(y) (2)": "an array there, through which no graph leads",
 }
 
 

@@ -315,6 +315,8 @@ INDEXING = [
     Row("x[[]]", "Index ScatterIndex", each((3,), (4, 3)), lambda m, x: x[m.tensor([], dtype=m.int64)]),
     Row("x[-1, 0]", "Index ScatterIndex", each((3,), (4, 3)), at([-1, 0])),
     Row("C[Xb]", "Index ScatterIndex", TABLE, at([[0, 0, 1], [3, 1, 0]])),
+    Row("x[few of its rows]", "Index ScatterIndex", each((5,), (5, 4), (5, 2, 3)), at([4, 0, -1])),
+    Row("x[many rows of many]", "Index ScatterIndex", each((100, 90)), at([7 * i % 100 for i in range(130)])),
     Row("x[i, j]", "Index ScatterIndex", each((4, 3), (4, 3, 2)), at([0, 0, 3], [2, 2, -1])),
     Row("x[i, j] broadcast", "Index ScatterIndex", each((4, 3), (4, 3, 2)), at([[0], [3]], [2, 2, -1])),
     Row("x[range, Yb]", "Index ScatterIndex", each((4, 3)), lambda m, x: -x[range(4), m.tensor([0, 2, 2, 1])].mean()),
