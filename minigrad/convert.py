@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from reprlib import repr as brief
 from typing import Any
 
@@ -41,6 +42,25 @@ def with_own_dtype(array: Any) -> Any:
 def take_rows(table: np.ndarray, rows: Any) -> Any:
     """table[rows]; rows may be a value under capture."""
     return rows.taken_from(table) if hasattr(type(rows), "taken_from") else table.take(rows, axis=0)
+
+
+def zeros(shape: tuple[int, ...], like: Any) -> Any:
+    """Zeros of *like*'s dtype; a replay of a captured step makes them anew."""
+    return np.zeros(shape, like.dtype) if type(like) is np.ndarray else np.zeros_like(like, shape=shape)
+
+
+def row_places(rows: int, size: int) -> np.ndarray:
+    """Where the elements of each of so many rows of a size stand in memory, (rows, size)."""
+    return _few_row_places(rows, size) if rows * size <= 8192 else _row_places(rows, size)
+
+
+def _row_places(rows: int, size: int) -> np.ndarray:
+    table = np.arange(rows * size).reshape(rows, size)
+    table.flags.writeable = False
+    return table
+
+
+_few_row_places = lru_cache(64)(_row_places)
 
 
 def to_array(data: Any, dtype: Any) -> np.ndarray:

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from ..convert import as_array, take_rows
+from ..convert import as_array, row_places, take_rows, zeros
 from .op import Op
 from .shape import in_order
 
@@ -158,11 +158,6 @@ class Unfold(Op):
         return ScatterIndex.apply(dy, index=(np.ascontiguousarray(places),), shape=(n,)).reshape(x_shape)
 
 
-def zeros(shape, x):
-    """Zeros of x's dtype, which a captured step makes anew."""
-    return np.zeros_like(x, shape=shape)
-
-
 def grid(index, dim):
     """The tuple that picks x[i][index[i, j]] (for dim 1): index along dim, every other position as it stands."""
     n = index.ndim
@@ -192,8 +187,7 @@ def flat_positions(shape, index):
     if len(index) == 1 and shape[0] <= index[0].size:
         # Many picks of few rows: of a table of where each row's elements stand, which is faster to take than to add up.
         rows = index[0]
-        table = np.arange(shape[0] * rest).reshape(shape[0], rest)
-        return take_rows(table, rows).reshape(rows.shape + shape[1:])
+        return take_rows(row_places(shape[0], rest), rows).reshape(rows.shape + shape[1:])
     positions, step = 0, rest
     for i, n in zip(reversed(index), reversed(shape[: len(index)]), strict=True):
         positions = positions + i % n * step  # negative ones count from the end
