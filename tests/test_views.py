@@ -30,6 +30,12 @@ def test_any_sizes_as_in_torch(old: tuple[int, ...], new: list[int], name: str) 
 
 
 @pytest.mark.parametrize("name", ["view", "reshape"])
+def test_negative_sizes_of_nothing(name: str) -> None:
+    with pytest.raises(RuntimeError, match=r"shape \(-2, -2, -1\) does not fit"):
+        getattr(mg.zeros(0), name)(-2, -2, -1)
+
+
+@pytest.mark.parametrize("name", ["view", "reshape"])
 def test_sizes_that_are_no_plain_ints(name: str) -> None:
     x = mg.arange(6.0)
     for shape in ((np.int64(2), 3), (mg.tensor(2), 3), (mg.tensor([2, 3]),), ([2, -1],), (True, 6)):

@@ -82,7 +82,7 @@ def _fill(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]:
     if min(new, default=0) >= 0:
         if rest == n:
             return new
-    elif new.count(-1) == 1 and rest < 0 and n % rest == 0:
+    elif min(new) == -1 and new.count(-1) == 1 and rest < 0 and n % rest == 0:
         return tuple([n // -rest if size == -1 else size for size in new])
     raise RuntimeError(f"shape {new} does not fit a Tensor of shape {tuple(old)} with {n} elements")
 
