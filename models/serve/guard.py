@@ -16,6 +16,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 MOST_BYTES = 4096  # of a request's body
+LET_GO = 16 * MOST_BYTES  # of a larger one that are read first: who is still sending at the answer may miss it
 BODY_SECONDS = 10.0  # until the body is here
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; "
@@ -88,14 +89,16 @@ async def _body(scope: MutableMapping[str, Any], receive: Receive) -> bytes | in
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     break
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
+                part = message.get("body", b"")
+                size += len(part)
                 more = message.get("more_body", False)
-                if size > MOST_BYTES:
-                    return 413
+                if size <= MOST_BYTES:
+                    parts.append(part)
+                elif size > LET_GO:
+                    break
     except TimeoutError:
-        return 408
-    return b"".join(parts)
+        return 413 if size > MOST_BYTES else 408
+    return 413 if size > MOST_BYTES else b"".join(parts)
 
 
 async def _refuse(send: Send, status: int, why: str, retry: bool = False) -> None:
