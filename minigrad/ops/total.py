@@ -58,22 +58,7 @@ def through_float64(f, x, into=None):
     if x.size < 50_000:
         return f(x.astype(FLOAT64)).astype(x.dtype)
     into = np.empty_like(x) if into is None else into
-    if type(x) is not np.ndarray or not (x.flags.c_contiguous and into.flags.c_contiguous):
-        return f(x, out=into, dtype=FLOAT64, casting="unsafe")
-    # numpy would cast some thousands at a time as well, and take twice as long.
-    flat, out, wide = x.reshape(-1), into.reshape(-1), np.empty(BLOCK)
-    for start in range(0, x.size, BLOCK):
-        one_block(f, flat[start : start + BLOCK], out[start : start + BLOCK], wide)
-    return into
-
-
-def one_block(f, x, out, wide):
-    """f(x) into out, both float32, worked out in the float64 of *wide*, which is as long or longer."""
-    wide = wide[: x.size]
-    wide[...] = x
-    f(wide, wide)
-    out[...] = wide
+    return f(x, out=into, dtype=FLOAT64, casting="unsafe")  # cast some thousands at a time: no array more
 
 
 FLOAT64 = np.dtype(np.float64)
-BLOCK = 8192  # elements that are worked on at a time, so that all that is made of them stays in the cache

@@ -8,6 +8,7 @@ import pytest
 import minigrad as mg
 from minigrad.ops import hyperbolic
 from minigrad.ops.hyperbolic import BLOCK, MANY, tanh32
+from minigrad.ops.numpy1 import OLD
 
 SPECIAL = [np.inf, -np.inf, np.nan, 0.0, -0.0, 1e-45, -1e-38, 3e38, -3e38, 9.0109, -9.02, 8.99, 1 / 512, -3 / 512]
 
@@ -85,6 +86,7 @@ def test_threads_do_not_share_what_they_work_with(way: bool) -> None:
     assert not wrong
 
 
+@pytest.mark.skipif(OLD, reason="compiled steps run eagerly with numpy 1.26: its numbers round otherwise")
 def test_a_replay_has_the_same_bits(way: bool) -> None:
     rng = np.random.default_rng(0)
     # One that a replay makes in blocks of rows, whose last is small.
