@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from weakref import ref
 
 import numpy as np
 
@@ -16,12 +15,12 @@ from . import dtypes, ops
 from .convert import root
 from .dtypes import float32, float64
 from .graph import Constant, Engine, Node, _recording, next_number
-from .ops.op import Plan
 from .tensor import Tensor, View, watch, wrap
 
 Operator = Callable[[Any, Any], Any]
 _new = object.__new__
 FIRST = (True,)
+BOTH = (b"\0\0", b"\1\0", b"\0\1", b"\1\1")  # which of two inputs requires grad: neither, the first, the second, both
 NONE: dict[str, Any] = {}
 
 
@@ -37,15 +36,15 @@ def run(op: type[ops.Op], inputs: tuple[Any, ...], settings: dict[str, Any]) -> 
     if Engine.begin is not None:
         Engine.begin(op)
     arrays: list[Any] = []
-    record = False
+    needs: list[bool] = []
     for x in inputs:
         if isinstance(x, Tensor):
             if x._view is not None:
                 x._view.refresh(x)
-            if x._requires_grad:
-                record = True
+            needs.append(x._requires_grad)
             arrays.append(x.array)
         else:
+            needs.append(False)
             arrays.append(x)
     if op.promote is not None:
         arrays = dtypes.promoted(op.promote, arrays)
@@ -58,26 +57,10 @@ def run(op: type[ops.Op], inputs: tuple[Any, ...], settings: dict[str, Any]) -> 
     extra = None
     if op.keeps:
         extra, out = out[1:], out[0]
-    result = _new(Tensor)
-    result.array = out
-    result._grad = result._watch = result._extra = result._view = result._node = None
-    result._requires_grad = False
-    if record and _recording.get() and not op.integer_only:
-        needs = tuple([isinstance(x, Tensor) and x._requires_grad for x in inputs])
-        plan = op._plans.get(needs) or op.plan(needs)
-        sources = tuple(
-            [
-                (x._node or x) if need else Constant(x) if hasattr(x, "shape") else x
-                for x, need in zip(inputs, needs)  # noqa: B905
-            ]
-        )
-        watched = tuple([watch(x) for i in plan.watched if isinstance(x := inputs[i], Tensor)]) if plan.watched else ()
-        if plan.watches_out:
-            result._watch = bytearray()
-            watched += (result._watch,)
-        saved = () if plan.save is None else plan.save(out, arrays, settings, extra)
-        result._node = Node(plan, sources, saved, watched, settings, out)
-        result._requires_grad = True
+    if True in needs and _recording.get() and (recorded := _recorder(op, bytes(needs))) is not None:
+        result = recorded(out, settings, extra, *inputs, *arrays)
+    else:
+        result = wrap(out)
     if op.view and isinstance(out, np.ndarray) and out.base is not None:
         x = inputs[0]
         if isinstance(x, Tensor) and (
@@ -102,24 +85,10 @@ def apply_unary(op: type[ops.Op], a: Tensor, settings: dict[str, Any] = NONE) ->
     out, extra = op.forward(x, **settings) if settings else op.forward(x), None
     if op.keeps:
         extra, out = out[1:], out[0]
-    result = _new(Tensor)
-    result.array = out
-    result._grad = result._watch = result._extra = result._view = None
-    if a._requires_grad and _recording.get() and (plan := op._plans.get(0) or _plan(op, 0)) is not None:
-        node = result._node = _new(Node)
-        node.plan = plan
-        node.inputs = (a._node or a,)
-        node.watched = _watched(plan.watches, a, None, result) if plan.watches else ()
-        node.saved = () if plan.save is None else plan.save(out, (x,), settings, extra)
-        node.settings = settings
-        node.shape = out.shape
-        node.dtype = out.dtype
-        node.extra = None
-        node.seq = next_number()
-        result._requires_grad = True
+    if a._requires_grad and _recording.get() and (recorded := op._plans.get(b"\1") or _recorder(op, b"\1")) is not None:
+        result = recorded(out, settings, extra, a, x)
     else:
-        result._node = None
-        result._requires_grad = False
+        result = wrap(out)
     if (
         view
         and isinstance(out, np.ndarray)
@@ -163,30 +132,11 @@ def binary(op: type[ops.Op], otherwise: Operator, reflected: bool = False) -> Op
             out = op.forward(x, y)
         except (ValueError, TypeError) as error:  # TypeError: numbers have no @
             raise _mismatch(op, [x, y], error) from None
-        result = _new(Tensor)
-        result.array = out
-        result._grad = result._watch = result._extra = result._view = None
-        if needs and _recording.get() and (plan := op._plans.get(needs) or _plan(op, needs)) is not None:
-            node = result._node = _new(Node)
-            node.plan = plan
-            if needs == 3:
-                node.inputs = (a._node or a, b._node or b)
-            elif needs == 1:
-                node.inputs = (a._node or a, b if y is b else _constant(b, y))
-            else:
-                node.inputs = (a if x is a else _constant(a, x), b._node or b)
-            node.watched = _watched(plan.watches, a, b, result) if plan.watches else ()
-            node.saved = () if plan.save is None else plan.save(out, (x, y), NONE, None)
-            node.settings = NONE
-            node.shape = out.shape
-            node.dtype = dtype
-            node.extra = None
-            node.seq = next_number()
-            result._requires_grad = True
-        else:
-            result._node = None
-            result._requires_grad = False
-        return result
+        if needs and _recording.get():
+            recorded = op._plans.get(BOTH[needs]) or _recorder(op, BOTH[needs])
+            if recorded is not None:
+                return recorded(out, NONE, None, a, b, x, y)
+        return wrap(out)
 
     return operator
 
@@ -196,43 +146,62 @@ def _strided(out: Any, x: Any) -> bool:
     return (type(out.base) is not np.ndarray or type(out.base.base) is not np.ndarray) and root(out) is root(x)
 
 
-def _plan(op: type[ops.Op], needs: int) -> Plan | None:
-    """The plan for one input that requires grad (0), or two of which the first (1), second (2) or both (3) do.
+def _recorder(op: type[ops.Op], needs: bytes) -> Callable[..., Tensor] | None:
+    """What makes the Tensor and the node of an op that ran: f(out, settings, extra, *inputs, *arrays).
 
-    Looked up by that number from then on. None for an op without a gradient.
+    needs: a 1 for each input that requires grad, else a 0. Compiled for the plan as its save is, once, and looked up by
+    *needs* from then on. None for an op without a gradient.
     """
-    if op.integer_only:
-        return None
-    plan = op._plans[needs] = op.plan((True,) if needs == 0 else (needs != 2, needs != 1))
-    return plan
+    if op.integer_only or (known := op._plans.get(needs)) is not None:
+        return None if op.integer_only else known
+    plan, each = op.plan(tuple(map(bool, needs))), range(len(needs))
+    lines = ["tensor = new(Tensor)", "node = tensor._node = new(Node)", "tensor._watch = None"]
+    watched = ""
+    if plan.variadic:  # any number of inputs, and no code for each
+        given = "*given"
+        lines.append("a, x = given[: len(needs)], given[len(needs) :]")
+        sources = "*[t._node or t if need else constant(t) for t, need in zip(a, needs)],"
+        watched = "*[w for t in a for w in watches(t)], " if plan.watched else ""
+    else:
+        given = ", ".join([f"a{i}" for i in each] + [f"x{i}" for i in each])
+        sources = "".join(f"a{i}._node or a{i}, " if need else f"constant(a{i}), " for i, need in enumerate(needs))
+    for i in plan.watched if not plan.variadic else ():
+        if needs[i]:
+            lines.append(f"memory = a{i} if a{i}._view is None else a{i}._view.memory")
+            lines.append(f"if (w{i} := memory._watch) is None: w{i} = memory._watch = bytearray()")
+            watched += f"w{i}, "
+        else:
+            watched += f"*watches(a{i}), "
+    if plan.watches_out:
+        lines.append("tensor._watch = own = bytearray()")
+        watched += "own, "
+    lines += [
+        f"node.inputs = ({sources})", f"node.watched = ({watched})", f"node.saved = ({plan.kept})",
+        "node.plan = plan", "node.settings = s", "node.shape = out.shape", "node.dtype = out.dtype",
+        "node.extra = None", "node.seq = next_number()",
+        "tensor.array = out", "tensor._requires_grad = True", "tensor._grad = tensor._extra = tensor._view = None",
+        "return tensor",
+    ]  # fmt: skip
+    scope = {
+        "__name__": __name__, "Tensor": Tensor, "Node": Node, "new": _new, "next_number": next_number,
+        "constant": _constant, "watches": _watches, "plan": plan, "needs": needs,
+        "defaults": op._rule.defaults if op._rule else {},
+    }  # fmt: skip
+    source = f"def recorded(out, s, extra, {given}):\n " + "\n ".join(lines)
+    exec(compile(source, f"{__file__}: {op.__name__}", "exec"), scope)
+    recorded: Any = scope["recorded"]
+    op._plans[needs] = recorded
+    return recorded
 
 
-def _watched(watches: int, a: Any, b: Any, result: Tensor) -> tuple[bytearray, ...]:
-    """What tells the node of changes in place of what it keeps of one or two inputs (1, 2) and the output (4)."""
-    found: tuple[bytearray, ...] = ()
-    if watches & 1 and a.__class__ is not float and a.__class__ is not int:  # a number is watched by nobody
-        x = a if a._view is None else a._view.memory
-        if (first := x._watch) is None:
-            first = x._watch = bytearray()
-        found = (first,)
-    if watches & 2 and b.__class__ is not float and b.__class__ is not int:
-        x = b if b._view is None else b._view.memory
-        if (second := x._watch) is None:
-            second = x._watch = bytearray()
-        found = (first, second) if found else (second,)
-    if watches & 4:
-        result._watch = bytearray()
-        found += (result._watch,)
-    return found
+def _constant(x: Any) -> Any:
+    """What a node has for an input that does not require grad: a number as it is, the rest by shape and dtype."""
+    return x if (kind := type(x)) is float or kind is int or not hasattr(x, "shape") else Constant(x)
 
 
-def _constant(x: Tensor, array: Any) -> Constant:
-    """Constant(x), written out."""
-    constant = _new(Constant)
-    constant.shape = array.shape
-    constant.dtype = array.dtype
-    constant.tensor = ref(x)
-    return constant
+def _watches(x: Any) -> tuple[bytearray, ...]:
+    """What tells a node of changes of such an input."""
+    return (watch(x),) if isinstance(x, Tensor) else ()
 
 
 def apply_split(op: type[ops.Op], x: Tensor, **settings: Any) -> tuple[Tensor, ...]:
@@ -244,7 +213,7 @@ def apply_split(op: type[ops.Op], x: Tensor, **settings: Any) -> tuple[Tensor, .
     nodes: list[Node | None] = [None] * len(pieces)
     if x.requires_grad and _recording.get():
         plan = op.plan(FIRST)
-        saved = () if plan.save is None else plan.save(None, (x.array,), settings, None)
+        saved = () if plan.save is None else plan.save(None, settings, None, x.array)
         hub = Node(plan, (x._node or x,), saved, (), settings, x.array)
         part = ops.Part.plan(FIRST)
         nodes = [Node(part, (hub,), (i, x.shape), (), {"i": i}, piece) for i, piece in enumerate(pieces)]

@@ -133,7 +133,7 @@ class _Replay:
                 self.saved[node] = node.saved
             elif out is not None and node.plan.save is not None:
                 out = values[op.output] if isinstance(out, np.ndarray) else out
-                self.saved[node] = node.plan.save(out, arrays, node.settings, extra)
+                self.saved[node] = node.plan.save(out, node.settings, extra, *arrays)
         for op, node in reversed(list(zip(self.graph.ops, self.nodes, strict=True))):
             if op.output in believed:
                 believed.update(x for x in op.inputs if x in again)

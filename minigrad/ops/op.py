@@ -50,7 +50,7 @@ class Op:
     integer_only: bool = False  # no gradient exists (comparisons, argmax)
     constant_extras: bool = False  # what `keeps` names has no gradient of its own (indices)
 
-    _plans: dict[Any, Plan]  # by which inputs require grad, and for the usual ones by a number: see record.py
+    _plans: dict[Any, Any]  # by which inputs require grad: the Plan; and by the same in bytes what records with it
     _rule: Rule | None
 
     forward: Callable[..., Any]
@@ -140,12 +140,12 @@ class Rule:
         return found
 
     def source(self, want: tuple[str, Any]) -> str:
-        """The expression that fetches what is wanted from (out, x, s, extra): see Plan.save."""
+        """The expression that fetches what is wanted from (out, s, extra, x0, x1, ...), or (..., *x) if variadic."""
         kind, which = want
         if kind == "input":
-            return "x" if self.variadic else f"x[{which}]"
+            return "x" if self.variadic else f"x{which}"
         if kind == "shape":
-            return "tuple([a.shape for a in x])" if self.variadic else f"x[{which}].shape"
+            return "tuple([a.shape for a in x])" if self.variadic else f"x{which}.shape"
         if kind == "setting":
             return f"s.get({which!r}, defaults[{which!r}])" if which in self.defaults else f"s[{which!r}]"
         return "out" if kind == "output" else f"extra[{which}]"
@@ -154,24 +154,36 @@ class Rule:
 class Plan:
     """One rule for one set of inputs that require grad: what a node keeps, and which gradients it computes.
 
-    save(out, x, s, extra) returns the kept values, run(dout, kept) the gradients of the inputs at `positions` (of all
-    inputs for a joint backward). Both are compiled from the signatures, as namedtuple compiles its methods: a loop
-    here would cost more than many an op does.
+    save(out, settings, extra, *arrays) returns the kept values, whose source is `kept`; run(dout, kept) the gradients
+    of the inputs at `positions` (of all inputs for a joint backward). Both are compiled from the signatures, as
+    namedtuple compiles its methods: a loop here would cost more than many an op does.
     """
 
     __slots__ = (
-        "all", "alone", "joint", "keeps_arrays", "op", "positions", "run", "save", "wants", "watched",
-        "watches", "watches_out",
+        "all",
+        "alone",
+        "joint",
+        "keeps_arrays",
+        "kept",
+        "op",
+        "positions",
+        "run",
+        "save",
+        "variadic",
+        "wants",
+        "watched",
+        "watches_out",
     )  # fmt: skip
 
     op: type[Op]
     positions: tuple[int, ...]
     alone: bool  # whether there is but one position
     joint: bool
+    variadic: bool
     wants: list[tuple[str, Any]]
     watched: tuple[int, ...]
-    watches: int
     watches_out: bool
+    kept: str
     keeps_arrays: bool
     save: Any
     run: Any
@@ -197,14 +209,16 @@ class Plan:
         # Values that must not change in place before backward: these inputs, and the output.
         self.watched = tuple(range(len(needs))) if rule.variadic and inputs else tuple(sorted(inputs))
         self.watches_out = any(kind == "output" for kind, _ in self.wants)
-        self.watches = sum(1 << i for i in self.watched if i < 2) + 4 * self.watches_out  # see record.py
         self.keeps_arrays = any(kind in ("input", "output", "extra") for kind, _ in self.wants)
         kept = "".join(rule.source(want) + ", " for want in self.wants)
+        arrays = [f"x{i}" for i in range(len(needs))]
         # An extra that depends on the inputs is worked out again from them for a second derivative: see lift.
         if any(kind == "extra" for kind, _ in self.wants) and not op.constant_extras:
-            kept += "tuple(x), "
+            kept += "x, " if rule.variadic else f"({', '.join(arrays)},), "
+        self.kept, self.variadic = kept, rule.variadic
+        given = "*x" if rule.variadic else ", ".join(arrays)
         scope = {"defaults": rule.defaults, **{f"f{i}": function for i, function in enumerate(functions)}}
-        self.save = eval(f"lambda out, x, s, extra: ({kept})", scope) if kept else None
+        self.save = eval(f"lambda out, s, extra, {given}: ({kept})", scope) if kept else None
         calls = [
             f"f{i}(d, {', '.join(f'k[{self.wants.index(want)}]' for want in wants)})" for i, wants in enumerate(asked)
         ]
