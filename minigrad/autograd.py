@@ -244,4 +244,4 @@ def _linked(value: Any, source: Any) -> Any:
     return wrap(value, Node(ops.Clone.plan((True,)), (source,), (), (), {}, value))
 
 
-Engine.lift, Engine.accumulate = lift, accumulate
+Engine.lift, Engine.accumulate, Engine.backward = lift, accumulate, backward

@@ -55,12 +55,21 @@ def row_places(rows: int, size: int) -> np.ndarray:
 
 
 def _row_places(rows: int, size: int) -> np.ndarray:
-    table = np.arange(rows * size).reshape(rows, size)
-    table.flags.writeable = False
-    return table
+    return _count(rows * size).reshape(rows, size)
 
 
-_few_row_places = lru_cache(64)(_row_places)
+def row_numbers(n: int) -> np.ndarray:
+    """0 to n - 1; few are made once."""
+    return _few_row_numbers(n) if n <= 8192 else _count(n)
+
+
+def _count(n: int) -> np.ndarray:
+    numbers = np.arange(n)
+    numbers.flags.writeable = False
+    return numbers
+
+
+_few_row_places, _few_row_numbers = lru_cache(64)(_row_places), lru_cache(64)(_count)
 
 
 def to_array(data: Any, dtype: Any) -> np.ndarray:

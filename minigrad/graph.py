@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .ops.op import Plan
-from .ops.shape import SumTo
+from .ops.shape import SumTo, broadcast_dims
 
 _recording: ContextVar[bool] = ContextVar("minigrad_recording", default=True)
 next_number = count(1).__next__
@@ -214,10 +214,11 @@ class Handle:
 
 
 class Engine:
-    """What the walk needs from above: tensor.py fills it in, so that nothing here imports upward."""
+    """What is needed from above, filled in there, so that nothing here imports upward."""
 
     wrap: Callable[[Any], Any]  # array -> Tensor
     lift: Callable[[Node], Any]  # a node's kept values as Tensors, for create_graph
+    backward: Callable[..., None]  # autograd.backward, as a Tensor's method calls it
     accumulate: Callable[[Any, Any, bool], None]  # (Tensor, gradient, create_graph): add into .grad
     check: Callable[[Node, Any, Any], None] | None = None  # anomaly mode looks at each gradient
     # and at each op: (op, arrays as its forward got them, result, settings, inputs as they were given)
@@ -368,11 +369,9 @@ def _chosen(node: Node, gradients: Any) -> Sequence[Any]:
 
 def _fit(node: Node, gradient: Any, shape: tuple[int, ...]) -> Any:
     """Undo broadcasting: sum the gradient back to its input's shape. The one place where that is done."""
-    wide = gradient.shape
-    lead = len(wide) - len(shape)
-    if lead < 0 or any([have != n and n != 1 for n, have in zip(shape, wide[lead:])]):  # noqa: B905
+    if broadcast_dims(gradient.shape, shape) is None:
         raise RuntimeError(
-            f"{node.op.__name__} returned a gradient of shape {wide} for an input of shape {tuple(shape)}: "
+            f"{node.op.__name__} returned a gradient of shape {gradient.shape} for an input of shape {tuple(shape)}: "
             "a gradient has its input's shape, or one that broadcasting made from it"
         )
     if isinstance(gradient, np.ndarray):

@@ -184,9 +184,7 @@ class Tensor(Vocabulary):
         backward itself, for higher derivatives. inputs: accumulate in these Tensors only.
         Source: https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html
         """
-        from .autograd import backward
-
-        backward(self, gradient, retain_graph, create_graph, inputs)
+        Engine.backward(self, gradient, retain_graph, create_graph, inputs)
 
     def detach(self) -> Tensor:
         """The same values without the graph; memory is shared, and a change in place of either is seen by both."""

@@ -3,6 +3,7 @@ the steps' own gradients would overflow or round away: softplus, ELU, binary cro
 
 import numpy as np
 
+from ..convert import row_numbers
 from .elementwise import Exp, Expm1, Log, Log1p, Sigmoid
 from .op import Op
 from .reduce import Mean, Sum
@@ -50,7 +51,7 @@ class CrossEntropy(Op):
 
     def forward(logits, *, target, reduction="mean"):
         shifted = logits - largest(logits, 1)
-        chosen = shifted[np.arange(len(target)), target]
+        chosen = shifted[row_numbers(len(target)), target]
         e = Exp.apply(shifted) if recorded(shifted) else through_float64(np.exp, shifted, into=shifted)
         totals = total(e, 1, keepdim=True)
         losses = Log.apply(totals[:, 0]) - chosen
@@ -59,7 +60,7 @@ class CrossEntropy(Op):
         return losses / logits.dtype.type(len(target)) if reduction == "mean" else losses, e, totals
 
     def dlogits(dloss, e, totals, target, reduction):
-        rows = np.arange(len(target))
+        rows = row_numbers(len(target))
         scale = dloss / len(target) if reduction == "mean" else dloss
         dlogits = e * ((scale[:, None] if reduction == "none" else scale) / totals)
         # Not dlogits - scale there: where the probability is near 1 that rounds more.
@@ -132,9 +133,9 @@ class BatchNorm(Op):
         diff = x - mean
         var = total(diff * diff, dim, keepdim=True) / (n - correction)
         var_inv = 1 / np.sqrt(var + eps)
-        y = diff * (var_inv if gain is None else gain.reshape(var.shape) * var_inv)
+        y = diff * (var_inv if gain is None else shaped(gain, var.shape) * var_inv)
         if bias is not None:
-            y += bias.reshape(var.shape)
+            y += shaped(bias, var.shape)
         return y, diff, var_inv, mean, var
 
     def backward(dy, diff, var_inv, x_shape, gain, bias, dim, correction):
@@ -143,11 +144,11 @@ class BatchNorm(Op):
         dgain = total(dy * diff, dim, keepdim=True) * var_inv
         dx = dy - dbias / n
         dx -= diff * (var_inv * dgain / (n - correction))
-        dx *= var_inv if gain is None else gain.reshape(var_inv.shape) * var_inv
+        dx *= var_inv if gain is None else shaped(gain, var_inv.shape) * var_inv
         return (
             dx,
-            None if gain is None else dgain.reshape(gain.shape),
-            None if bias is None else dbias.reshape(bias.shape),
+            None if gain is None else shaped(dgain, gain.shape),
+            None if bias is None else shaped(dbias, bias.shape),
         )
 
 
@@ -171,6 +172,11 @@ class LayerNorm(Op):
         draw = dy if gain is None else dy * gain
         shared = Mean.apply(draw, dim=dim, keepdim=True) + raw * Mean.apply(draw * raw, dim=dim, keepdim=True)
         return var_inv * (draw - shared), dy * raw, dy
+
+
+def shaped(x, shape):
+    """x, or a view of it where it has another shape: a gradient that is a view is copied when it reaches a leaf."""
+    return x if x.shape == shape else x.reshape(shape)
 
 
 def size(shape, dim):

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from ..convert import as_array, row_places, take_rows, zeros
+from ..convert import as_array, row_numbers, row_places, take_rows, zeros
 from .op import Op
 from .shape import in_order
 
@@ -161,7 +161,7 @@ class Unfold(Op):
 def grid(index, dim):
     """The tuple that picks x[i][index[i, j]] (for dim 1): index along dim, every other position as it stands."""
     n = index.ndim
-    places = [np.arange(size).reshape([-1 if i == d else 1 for i in range(n)]) for d, size in enumerate(index.shape)]
+    places = [row_numbers(size).reshape([-1 if i == d else 1 for i in range(n)]) for d, size in enumerate(index.shape)]
     places[dim] = index
     return tuple(places)
 

@@ -9,12 +9,12 @@ from functools import lru_cache
 import numpy as np
 
 from .op import Op
-from .total import total
+from .total import recorded, total
 
 
 def spread(y, shape):
     """y copied out to *shape*; recorded as Expand where y is a Tensor. Faster than numpy's broadcast_to."""
-    if hasattr(type(y), "_apply"):
+    if recorded(y):
         return Expand.apply(y, shape=shape)
     out = np.empty_like(y, shape=shape)
     out[...] = y
@@ -23,8 +23,13 @@ def spread(y, shape):
 
 @lru_cache(1024)
 def broadcast_dims(wide, shape):
-    """The dimensions in which broadcasting made *wide* from *shape*, and whether all of them were there, of size 1."""
+    """The dimensions in which broadcasting made *wide* from *shape*, and whether all of them were there, of size 1.
+
+    None where it could not have.
+    """
     lead = len(wide) - len(shape)
+    if lead < 0 or any(n not in (1, have) for n, have in zip(shape, wide[lead:], strict=True)):
+        return None
     return tuple([i for i, n in enumerate(wide) if i < lead or shape[i - lead] != n]), lead == 0
 
 
