@@ -281,6 +281,6 @@ OTHERS: dict[str, Any] = {
 for _name, _value in OTHERS.items():
     setattr(Tensor, _name, _value)
 for _name in [*INSTEAD, *(name + "_" for name in [*METHODS, *ALIASES, *INSTEAD] if name[-1] != "_")]:
-    if not hasattr(Tensor, _name):
+    if _name not in vars(Tensor):
         setattr(Tensor, _name, _Missing(_name))
 setattr(Tensor, "__dir__", _dir)  # noqa: B010

@@ -12,9 +12,9 @@ torch page: https://docs.pytorch.org/docs/stable/generated/torch.set_printoption
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,21 +26,19 @@ __all__ = ["format_scalar", "format_tensor", "get_printoptions", "printoptions",
 # ------------------------------------------------------------------ the options
 
 
-@dataclasses.dataclass
-class _Options:
-    precision: int = 4  # digits after the point
-    threshold: float = 1000  # more elements than this and the middle is left out
-    edgeitems: int = 3  # what is shown then at each end of each dimension
-    linewidth: int = 80
-    sci_mode: bool | None = None  # None: decided by the values
-
-
-_PROFILES = {
-    "default": _Options(),
-    "short": _Options(precision=2, edgeitems=2),
-    "full": _Options(threshold=math.inf),
+_DEFAULT = {
+    "precision": 4,  # digits after the point
+    "threshold": 1000,  # more elements than this and the middle is left out
+    "edgeitems": 3,  # what is shown then at each end of each dimension
+    "linewidth": 80,
+    "sci_mode": None,  # None: decided by the values
 }
-_options = _Options()
+_PROFILES: dict[str, dict[str, Any]] = {
+    "default": _DEFAULT,
+    "short": {**_DEFAULT, "precision": 2, "edgeitems": 2},
+    "full": {**_DEFAULT, "threshold": math.inf},
+}
+_options = SimpleNamespace(**_DEFAULT)  # a dataclass, and the module for it, would be a tenth of minigrad's import
 
 
 def set_printoptions(
@@ -61,13 +59,13 @@ def set_printoptions(
         raise ValueError(f"unknown print profile {profile!r}; there are {', '.join(_PROFILES)}")
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
     changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    base = _options if profile is None else _PROFILES[profile]
-    _options = dataclasses.replace(base, sci_mode=sci_mode, **changes)
+    base = vars(_options) if profile is None else _PROFILES[profile]
+    _options = SimpleNamespace(**{**base, **changes, "sci_mode": sci_mode})
 
 
 def get_printoptions() -> dict[str, Any]:
     """The options in force, as keywords that set_printoptions takes."""
-    return dataclasses.asdict(_options)
+    return dict(vars(_options))
 
 
 @contextlib.contextmanager

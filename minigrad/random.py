@@ -8,19 +8,23 @@ Held against torch 2.13; the API is https://docs.pytorch.org/docs/stable/generat
 All results are plain numpy arrays; the functions that make Tensors of them are in creation.py.
 """
 
+from __future__ import annotations
+
 import math
 import operator
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minigrad.devices import device as cpu_device
 from minigrad.graph import Engine
 from minigrad.rounding import affine, box_muller, fma, libm
 from minigrad.ties import top
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 Shape = int | Sequence[int]
 
@@ -52,7 +56,7 @@ class Generator:
 
     # ---- seed and state ----
 
-    def manual_seed(self, seed: int) -> "Generator":
+    def manual_seed(self, seed: int) -> Generator:
         """Start the stream of `seed`, -2**63 .. 2**64 - 1 (a negative one counts from 2**64); returns self.
 
         As in torch only the low 32 bits reach mt19937. ValueError outside the range, RuntimeError for what
@@ -103,7 +107,7 @@ class Generator:
         state["normal"] = self._next_normal or 0.0
         return state.reshape(1).view(np.uint8)
 
-    def set_state(self, state: ArrayLike) -> "Generator":
+    def set_state(self, state: ArrayLike) -> Generator:
         """Go on from a get_state(), minigrad's or torch's. TypeError, RuntimeError for what cannot be one."""
         raw = np.asarray(state)
         if raw.dtype != np.uint8:
@@ -125,7 +129,7 @@ class Generator:
         self._next_normal = float(new["normal"]) if new["has_normal"] else None
         return self
 
-    def clone_state(self) -> "Generator":
+    def clone_state(self) -> Generator:
         """A new Generator that will give the same numbers."""
         return Generator(self.device).set_state(self.get_state())
 

@@ -4,12 +4,16 @@ torch's compiler fuses a product and a sum into one operation with one rounding 
 is made here of sums and products of float64. What torch takes from the C library is taken from there too.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def libm(f: Callable[[float], float], x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .convert import as_array, to_array, with_own_dtype
 from .graph import Engine, Extra, Handle, Node, _recording
@@ -20,6 +19,8 @@ from .printing import format_tensor
 from .size import Size
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from .vocabulary import Vocabulary
 else:
     Vocabulary = object  # operators and methods come from methods.py

@@ -8,10 +8,12 @@ list q holds indices, the list r their ranks; what is compared is the rank alone
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def top(x: NDArray[Any], k: int, largest: bool = True) -> NDArray[np.int64]:

@@ -241,6 +241,21 @@ def test_arrays_lists_and_tensors_index_alike() -> None:
         assert x[index].tolist() == x.numpy()[[1, 0, 1]].tolist()
 
 
+@pytest.mark.parametrize(
+    "index", [range(0), range(2, 1), range(3), range(1, 3), range(2, -1, -2), (range(3), range(3))], ids=str
+)
+def test_ranges(index: Any) -> None:
+    """As lists of their numbers; one of no numbers picks nothing (it was refused once)."""
+
+    def run(m: Any) -> list[Any]:
+        x = leaf(m, (3, 3))
+        y = x[index]
+        (y * y).sum().backward()
+        return [y, x.grad]
+
+    assert agree(run) != "refused"
+
+
 def test_repeated_index_adds_up_in_order() -> None:
     """The lecture's dC loop, to the bit, at 32 x 3 rows into 27 x 10 and at many rows."""
     rng = np.random.default_rng(0)

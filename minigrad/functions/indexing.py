@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes, ops
-from ..convert import as_array
+from ..convert import as_array, row_numbers
 from ..graph import _recording
 from ..inplace import update, write
 from ..record import apply, apply_unary
@@ -114,6 +114,8 @@ def _array(item: Any) -> Any:
             raise IndexError(f"an index list is made of ints, got {brief(item)}: {error}") from None
         if not array.size:
             array = array.astype(np.int64)
+    elif isinstance(item, range) and (not item or (item.start == 0 and item.step == 1)):
+        array = row_numbers(len(item))
     else:
         array = as_array(item.array if isinstance(item, Tensor) else item)
     if array.dtype.kind not in "iub" or array.dtype == np.uint8:

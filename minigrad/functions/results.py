@@ -6,19 +6,21 @@ from collections import namedtuple
 from typing import Any
 
 
-def _result(name: str, *fields: str) -> Any:
+def _result(name: str, base: Any) -> Any:
     """A named tuple for the results of torch's function of that name. Source: torch.return_types."""
+    fields = base._fields
 
     def show(self: Any) -> str:
         return f"torch.return_types.{name}(\n" + ",\n".join(f"{f}={getattr(self, f)!r}" for f in fields) + ")"
 
     body = {"__slots__": (), "__repr__": show, "__module__": __name__, "__doc__": f"{', '.join(fields)} of {name}()."}
-    return type(name, (namedtuple(name, fields),), body)
+    return type(name, (base,), body)
 
 
-max = _result("max", "values", "indices")
-min = _result("min", "values", "indices")
-median = _result("median", "values", "indices")
-sort = _result("sort", "values", "indices")
-topk = _result("topk", "values", "indices")
-histogram = _result("histogram", "hist", "bin_edges")
+_Picked = namedtuple("_Picked", "values indices")
+max = _result("max", _Picked)
+min = _result("min", _Picked)
+median = _result("median", _Picked)
+sort = _result("sort", _Picked)
+topk = _result("topk", _Picked)
+histogram = _result("histogram", namedtuple("histogram", "hist bin_edges"))
