@@ -306,7 +306,7 @@ def walk(
             if explains:
                 _note(parent, node, gradient, held is None, bool(retained))
             if held is not None:
-                plain = type(held) is np.ndarray and type(gradient) is np.ndarray
+                plain = shape and type(held) is np.ndarray and type(gradient) is np.ndarray
                 if plain and held.base is None and getrefcount(held) == _ALONE:
                     held += gradient
                 else:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .convert import as_array, to_array, with_own_dtype
+from .dtypes import get_default_dtype
 from .graph import Engine, Extra, Handle, Node, _recording
 from .printing import format_tensor
 from .size import Size
@@ -49,8 +50,11 @@ class Tensor(Vocabulary):
     _extra: Extra | None
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> None:
-        array = to_array(data, dtype)
-        self.array = array if array.ndim else array[()]  # numpy's scalars are several times as fast as 0-d arrays
+        if type(data) is float and dtype is None:  # at once: a scalar graph's leaves are made of these
+            self.array = get_default_dtype().type(data)
+        else:
+            array = to_array(data, dtype)
+            self.array = array if array.ndim else array[()]  # numpy's scalars are several times as fast as 0-d arrays
         self._grad = self._node = self._view = self._watch = self._extra = None
         self._requires_grad = False
         if requires_grad:
