@@ -21,7 +21,7 @@ from models.commands import serve
 from models.mlp import MLP, Config
 from models.names import Vocabulary
 from models.sample import sample
-from models.serve.guard import MOST_BYTES, Guard
+from models.serve.guard import LET_GO, MOST_BYTES, Guard
 from models.storage import Trained, save_model
 from tests.alone import run as run_alone
 
@@ -159,6 +159,26 @@ def test_bodies_that_are_too_large(server):
     assert server.ask("POST", "/api/names", pieces(), kind)[0] == 413  # chunked, and without a length
     exact = b'{"n": 1}'.ljust(MOST_BYTES)
     assert server.ask("POST", "/api/names", exact, kind)[0] == 200
+
+
+def test_a_body_without_end_is_read_no_further_than_that():
+    """The answer does not wait for all of it, and the step behind the guard never sees it."""
+    piece, asked, sent = b" " * 1000, 0, []
+
+    async def receive():
+        nonlocal asked
+        asked += 1
+        return {"type": "http.request", "body": piece, "more_body": True}
+
+    async def send(message):
+        sent.append(message)
+
+    async def app(*_):
+        raise AssertionError("it was let through")
+
+    asyncio.run(Guard(app, 1)({"type": "http", "path": "/api/names", "headers": []}, receive, send))
+    assert sent[0]["status"] == 413 and (b"connection", b"close") in sent[0]["headers"]
+    assert asked == LET_GO // len(piece) + 1
 
 
 def test_other_hosts_methods_and_paths(server):
