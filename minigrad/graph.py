@@ -244,6 +244,7 @@ def walk(
     heap: list[tuple[int, Node]] = []
     retained: list[tuple[Any, Any]] = []
     begin, check, explains = Engine.begin, Engine.check, Engine.explains
+    spend = not (retain_graph or create_graph)  # what nodes kept is of no use afterwards
     for root, gradient in roots:
         if root in flight:
             flight[root] = flight[root] + gradient
@@ -281,7 +282,7 @@ def walk(
             )
         if begin is not None:
             begin(node)
-        gradients = plan.run(dout, saved if not create_graph else Engine.lift(node))
+        gradients = (plan.last if spend else plan.run)(dout, saved if not create_graph else Engine.lift(node))
         if plan.joint:
             gradients = _chosen(node, gradients)
         if check is not None:

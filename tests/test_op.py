@@ -1,9 +1,13 @@
 """An op of the user's own: a few lines, recorded, differentiated twice, checked like ours."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
 import minigrad as mg
+import minigrad.nn.functional as F
 
 
 class Cube(mg.Op):
@@ -141,3 +145,59 @@ def test_rules_that_cannot_be_are_refused_with_the_reason():
         Many.apply(x, x).sum().backward()
     with pytest.raises(RuntimeError, match=r"gradient of shape \(5,\) for an input of shape \(2,\)"):
         WrongShape.apply(x).sum().backward()
+
+
+LOSSES: dict[str, Callable[[mg.Tensor], mg.Tensor]] = {
+    "cross entropy": lambda x: F.cross_entropy(x, mg.tensor([1, 0, 2])),
+    "batch norm": lambda x: F.batch_norm(x, None, None, training=True),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_what_a_rule_spends_is_left_alone_while_someone_may_ask_for_it(name: str) -> None:
+    """Kept with the graph, held by someone, or gone over with create_graph: the same gradients, nothing overwritten."""
+    start = np.random.default_rng(5).standard_normal((3, 4)).astype(np.float32)
+    weights = mg.tensor(np.arange(12, dtype=np.float32).reshape(3, 4))
+
+    def leaf_and_loss() -> tuple[mg.Tensor, mg.Tensor, Any]:
+        x = mg.tensor(start, requires_grad=True)
+        y = LOSSES[name](x)
+        return x, (y * weights).sum() if y.ndim else y, y.grad_fn
+
+    x, loss, node = leaf_and_loss()
+    kept = node.saved[node.plan.wants.index(("extra", node.op.keeps.index(node.op.spends)))]
+    before = kept.copy()
+    loss.backward()
+    assert (kept == before).all()  # held here
+    expected = x.grad.array
+    x, loss, node = leaf_and_loss()
+    loss.backward()
+    assert x.grad.array.tobytes() == expected.tobytes()  # spent
+    x, loss, node = leaf_and_loss()
+    loss.backward(retain_graph=True)
+    x.grad = None
+    loss.backward()
+    assert x.grad.array.tobytes() == expected.tobytes()
+    x, loss, node = leaf_and_loss()
+    (again,) = mg.autograd.grad(loss, [x], create_graph=True, retain_graph=False)
+    np.testing.assert_allclose(again.detach().numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_rule_that_cannot_spend_is_refused_with_the_reason() -> None:
+    class Unknown(SoftPlus):
+        spends = "f"
+
+    class Without(SoftPlus):
+        spends = "e"
+
+    for op in (Unknown, Without):
+        with pytest.raises(TypeError, match=f"{op.__name__} spends .*into=None"):
+            op.apply(mg.tensor([1.0], requires_grad=True))
+
+
+def test_the_gradient_of_cross_entropy_takes_the_memory_of_what_it_kept() -> None:
+    x = mg.tensor(np.random.default_rng(5).standard_normal((3, 4)), requires_grad=True)
+    loss = LOSSES["cross entropy"](x)
+    address = loss.grad_fn.saved[0].ctypes.data
+    loss.backward()
+    assert x.grad.data_ptr() == address

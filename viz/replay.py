@@ -130,7 +130,7 @@ class _Replay:
                 values[op.output] = out
                 again[op.output] = node
             if node.saved is not None and not any(node.watched):  # not changed in place since
-                self.saved[node] = node.saved
+                self.saved[node] = tuple([*node.saved])  # each array held, so that backward() lets it be
             elif out is not None and node.plan.save is not None:
                 out = values[op.output] if isinstance(out, np.ndarray) else out
                 self.saved[node] = node.plan.save(out, node.settings, extra, *arrays)

@@ -47,7 +47,7 @@ class CrossEntropy(Op):
     logits (n, classes), target (n,) int64. reduction "mean", "sum" or "none" (one loss a row). Exercise 2.
     """
 
-    symbol, keeps = "cross_entropy", ("e", "totals")
+    symbol, keeps, spends = "cross_entropy", ("e", "totals"), "e"
 
     def forward(logits, *, target, reduction="mean"):
         shifted = logits - largest(logits, 1)
@@ -59,12 +59,13 @@ class CrossEntropy(Op):
             losses = total(losses, 0)
         return losses / logits.dtype.type(len(target)) if reduction == "mean" else losses, e, totals
 
-    def dlogits(dloss, e, totals, target, reduction):
+    def dlogits(dloss, e, totals, target, reduction, *, into=None):
         rows = row_numbers(len(target))
         scale = dloss / len(target) if reduction == "mean" else dloss
-        dlogits = e * ((scale[:, None] if reduction == "none" else scale) / totals)
         # Not dlogits - scale there: where the probability is near 1 that rounds more.
-        dlogits[rows, target] = (e[rows, target] / totals[:, 0] - 1) * scale
+        chosen = (e[rows, target] / totals[:, 0] - 1) * scale
+        dlogits = np.multiply(e, (scale[:, None] if reduction == "none" else scale) / totals, out=into)
+        dlogits[rows, target] = chosen
         return dlogits
 
 
@@ -125,7 +126,7 @@ class BatchNorm(Op):
     multiplied first: raw = diff * var_inv itself is never needed.
     """
 
-    symbol, keeps = "batch_norm", ("diff", "var_inv", "mean", "var")
+    symbol, keeps, spends = "batch_norm", ("diff", "var_inv", "mean", "var"), "diff"
 
     def forward(x, gain, bias, *, dim, eps=1e-5, correction=0):
         n = size(x.shape, dim)
@@ -138,12 +139,12 @@ class BatchNorm(Op):
             y += shaped(bias, var.shape)
         return y, diff, var_inv, mean, var
 
-    def backward(dy, diff, var_inv, x_shape, gain, bias, dim, correction):
+    def backward(dy, diff, var_inv, x_shape, gain, bias, dim, correction, *, into=None):
         n = size(x_shape, dim)
         dbias = total(dy, dim, keepdim=True)
         dgain = total(dy * diff, dim, keepdim=True) * var_inv
         dx = dy - dbias / n
-        dx -= diff * (var_inv * dgain / (n - correction))
+        dx -= np.multiply(diff, var_inv * dgain / (n - correction), out=into)
         dx *= var_inv if gain is None else shaped(gain, var_inv.shape) * var_inv
         return (
             dx,

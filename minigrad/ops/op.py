@@ -21,6 +21,9 @@ names it (`dz`: the output is z). The others say by name what the node keeps, an
 (`z`), an input (`x`), only its shape (`x_shape`), a setting (`dim`), or what forward hands on after its output
 (named in `keeps`). So Exp, whose gradient is `dx(dy, y)`, keeps its result alone, and Add keeps nothing.
 
+Where a rule `spends` one of those arrays, its gradient has a keyword `into`: the array itself once nobody will ask for
+it again, to write the result to, or None.
+
 Rules are plain numpy. Tensors speak numpy's protocols, so that the same rule run on Tensors is itself recorded:
 second and higher derivatives come from the one set of rules.
 """
@@ -28,9 +31,10 @@ second and higher derivatives come from the one set of rules.
 from __future__ import annotations
 
 from collections.abc import Callable
+from sys import getrefcount
 from typing import Any
 
-from numpy import ndarray
+from numpy import empty, ndarray
 
 from .numpy1 import OLD, keeping
 
@@ -49,6 +53,7 @@ class Op:
     promote: str | None = None
     integer_only: bool = False  # no gradient exists (comparisons, argmax)
     constant_extras: bool = False  # what `keeps` names has no gradient of its own (indices)
+    spends: str = ""  # which of what `keeps` names the gradient may write its result to: see above
 
     _plans: dict[Any, Any]  # by which inputs require grad: the Plan; and by the same in bytes what records with it
     _rule: Rule | None
@@ -155,24 +160,14 @@ class Plan:
     """One rule for one set of inputs that require grad: what a node keeps, and which gradients it computes.
 
     save(out, settings, extra, *arrays) returns the kept values, whose source is `kept`; run(dout, kept) the gradients
-    of the inputs at `positions` (of all inputs for a joint backward). Both are compiled from the signatures, as
-    namedtuple compiles its methods: a loop here would cost more than many an op does.
+    of the inputs at `positions` (of all inputs for a joint backward), and last(dout, kept) the same where the kept
+    values are of no use afterwards. All are compiled from the signatures, as namedtuple compiles its methods: a loop
+    here would cost more than many an op does.
     """
 
     __slots__ = (
-        "all",
-        "alone",
-        "joint",
-        "keeps_arrays",
-        "kept",
-        "op",
-        "positions",
-        "run",
-        "save",
-        "variadic",
-        "wants",
-        "watched",
-        "watches_out",
+        "all", "alone", "joint", "keeps_arrays", "kept", "last", "op", "positions", "run", "save", "variadic", "wants",
+        "watched", "watches_out",
     )  # fmt: skip
 
     op: type[Op]
@@ -187,6 +182,7 @@ class Plan:
     keeps_arrays: bool
     save: Any
     run: Any
+    last: Any
 
     def __init__(self, op: type[Op], rule: Rule, needs: tuple[bool, ...]) -> None:
         self.op = op
@@ -223,6 +219,34 @@ class Plan:
             f"f{i}(d, {', '.join(f'k[{self.wants.index(want)}]' for want in wants)})" for i, wants in enumerate(asked)
         ]
         self.run = eval(f"lambda d, k: {calls[0]}" if self.joint else f"lambda d, k: ({', '.join(calls)},)", scope)
+        self.last = self.run
+        if op.spends:
+            want = ("extra", op.keeps.index(op.spends)) if op.spends in op.keeps else None
+            if want not in asked[0] or len(asked) > 1 or "into" not in (functions[0].__kwdefaults__ or {}):
+                raise TypeError(
+                    f"{op.__name__} spends {op.spends!r}: that is one of what it keeps, and its one gradient function "
+                    f"asks for it and has a keyword into=None"
+                )
+            at = self.wants.index(want)
+            call = f"{calls[0][:-1]}, into=i)"
+            spending = eval(f"lambda d, k, i: {call}" if self.joint else f"lambda d, k, i: ({call},)", scope)
+            self.last = lambda d, k: spending(d, k, _alone(k, at))
+
+
+def _alone(kept: Any, at: int) -> Any:
+    """The array kept[at] if nothing else holds it, else None: who looks at a graph may have kept it."""
+    x = kept[at]
+    return x if type(x) is ndarray and getrefcount(x) == _ALONE else None
+
+
+def _count_alone() -> int:
+    kept = (empty(1),)
+    x = kept[0]
+    return getrefcount(x)
+
+
+# What getrefcount says there; measured, since interpreters differ.
+_ALONE = _count_alone()
 
 
 def _function(op: type[Op], name: str) -> Any:
