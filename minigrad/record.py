@@ -57,10 +57,10 @@ def run(op: type[ops.Op], inputs: tuple[Any, ...], settings: dict[str, Any]) -> 
     extra = None
     if op.keeps:
         extra, out = out[1:], out[0]
-    if True in needs and _recording.get() and (recorded := _recorder(op, bytes(needs))) is not None:
-        result = recorded(out, settings, extra, *inputs, *arrays)
-    else:
-        result = wrap(out)
+    recorded = None
+    if True in needs and _recording.get():
+        recorded = op._plans.get(bytes(needs)) or _recorder(op, bytes(needs))
+    result = wrap(out) if recorded is None else recorded(out, settings, extra, *inputs, *arrays)
     if op.view and isinstance(out, np.ndarray) and out.base is not None:
         x = inputs[0]
         if isinstance(x, Tensor) and (
@@ -152,10 +152,10 @@ def _recorder(op: type[ops.Op], needs: bytes) -> Callable[..., Tensor] | None:
     needs: a 1 for each input that requires grad, else a 0. Compiled for the plan as its save is, once, and looked up by
     *needs* from then on. None for an op without a gradient.
     """
-    if op.integer_only or (known := op._plans.get(needs)) is not None:
-        return None if op.integer_only else known
+    if op.integer_only:
+        return None
     plan, each = op.plan(tuple(map(bool, needs))), range(len(needs))
-    lines = ["tensor = new(Tensor)", "node = tensor._node = new(Node)", "tensor._watch = None"]
+    lines = ["tensor = new(Tensor)", "node = tensor._node = new(Node)"]
     watched = ""
     if plan.variadic:  # any number of inputs, and no code for each
         given = "*given"
@@ -173,9 +173,9 @@ def _recorder(op: type[ops.Op], needs: bytes) -> Callable[..., Tensor] | None:
         else:
             watched += f"*watches(a{i}), "
     if plan.watches_out:
-        lines.append("tensor._watch = own = bytearray()")
         watched += "own, "
     lines += [
+        f"tensor._watch = {'own = bytearray()' if plan.watches_out else None}",
         f"node.inputs = ({sources})", f"node.watched = ({watched})", f"node.saved = ({plan.kept})",
         "node.plan = plan", "node.settings = s", "node.shape = out.shape", "node.dtype = out.dtype",
         "node.extra = None", "node.seq = next_number()",
