@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -196,7 +197,16 @@ def _recorder(op: type[ops.Op], needs: bytes) -> Callable[..., Tensor] | None:
 
 def _constant(x: Any) -> Any:
     """What a node has for an input that does not require grad: a number as it is, the rest by shape and dtype."""
-    return x if (kind := type(x)) is float or kind is int or not hasattr(x, "shape") else Constant(x)
+    kind = type(x)
+    if kind is float or kind is int:
+        return x
+    if kind is not Tensor:
+        return Constant(x) if hasattr(x, "shape") else x
+    constant = _new(Constant)  # Constant(x), written out
+    constant.shape = x.array.shape
+    constant.dtype = x.array.dtype
+    constant.tensor = ref(x)
+    return constant
 
 
 def _watches(x: Any) -> tuple[bytearray, ...]:
