@@ -164,14 +164,17 @@ def _roots(tensors: Any, gradients: Any, create_graph: bool) -> list[tuple[Any, 
 
 
 def accumulate_leaves(flight: dict[Tensor, Any], create_graph: bool) -> None:
-    """Add the gradients that arrived at leaves to their `.grad`; an array that nothing else holds is taken uncopied."""
+    """Add the gradients that arrived at leaves to their `.grad`, which lies row by row in memory.
+
+    An array that nothing else holds, and that lies so, is taken uncopied.
+    """
     with _adding:
         while flight:
             leaf, gradient = flight.popitem()
             if not leaf._requires_grad:  # no more
                 continue
             if leaf._grad is None and type(gradient) is np.ndarray:
-                if gradient.base is not None or getrefcount(gradient) > _ALONE:
+                if gradient.base is not None or getrefcount(gradient) > _ALONE or not gradient.flags.c_contiguous:
                     gradient = gradient.copy()
                 leaf._grad = wrap(gradient)
             else:

@@ -44,9 +44,15 @@ def take_rows(table: np.ndarray, rows: Any) -> Any:
     return rows.taken_from(table) if hasattr(type(rows), "taken_from") else table.take(rows, axis=0)
 
 
+def take_index(table: np.ndarray, index: tuple[Any, ...]) -> Any:
+    """table[index]; there may be values under capture in the index."""
+    traced = [i for i in index if hasattr(type(i), "taken_from")]
+    return traced[0].taken_from(table, index) if traced else table[index]
+
+
 def zeros(shape: tuple[int, ...], like: Any) -> Any:
-    """Zeros of *like*'s dtype; a replay of a captured step makes them anew."""
-    return np.zeros(shape, like.dtype) if type(like) is np.ndarray else np.zeros_like(like, shape=shape)
+    """Zeros of *like*'s dtype, row by row in memory; a replay of a captured step makes them anew."""
+    return np.zeros(shape, like.dtype) if type(like) is np.ndarray else np.zeros_like(like, shape=shape, order="C")
 
 
 def row_places(rows: int, size: int) -> np.ndarray:

@@ -308,7 +308,8 @@ def walk(
                 _note(parent, node, gradient, held is None, bool(retained))
             if held is not None:
                 plain = shape and type(held) is np.ndarray and type(gradient) is np.ndarray
-                if plain and held.base is None and getrefcount(held) == _ALONE:
+                # In place where held + gradient would lie in memory as held does: sums over it hang on that.
+                if plain and held.base is None and getrefcount(held) == _ALONE and held.strides == gradient.strides:
                     held += gradient
                 else:
                     flight[parent] = held + gradient

@@ -294,9 +294,9 @@ class Capture:
             return made
         return self.result(made, "getitem", None, (x, index), {})
 
-    def taken(self, table: np.ndarray, rows: Traced) -> Any:
-        """table[rows] of an array that the step made from nothing but shapes."""
-        return self.getitem(Traced(table, self.ref(table), self), rows)
+    def taken(self, table: np.ndarray, index: Any) -> Any:
+        """table[index] of an array that the step made from nothing but shapes."""
+        return self.getitem(Traced(table, self.ref(table), self), index)
 
     def setitem(self, x: Traced, index: Any, value: Any) -> None:
         if self.live():

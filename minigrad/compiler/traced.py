@@ -87,9 +87,9 @@ class Traced:
     def __bool__(self) -> bool:
         return self.capture.decide(self)
 
-    def taken_from(self, table: np.ndarray) -> Any:
-        """table[self], for a plain array, which would not ask this one."""
-        return self.capture.taken(table, self)
+    def taken_from(self, table: np.ndarray, index: Any = None) -> Any:
+        """table[self], or [index] with this in it, for a plain array, which would not ask this one."""
+        return self.capture.taken(table, self if index is None else index)
 
     def through(self, function: Any) -> Any:
         """function(self), element by element: one call in a replay, with an array for the result."""

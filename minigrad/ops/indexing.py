@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from ..convert import as_array, row_numbers, row_places, take_rows, zeros
+from ..convert import as_array, row_numbers, row_places, take_index, take_rows, zeros
 from .op import Op
 from .shape import in_order
 
@@ -182,7 +182,7 @@ def flat_positions(shape, index):
     """Where x[index] stands in x.reshape(-1), in the shape of x[index]."""
     for i in index:
         if not isinstance(i, np.ndarray) or i.dtype.kind == "b":
-            return np.arange(math.prod(shape)).reshape(shape)[index]
+            return take_index(np.arange(math.prod(shape)).reshape(shape), index)
     rest = math.prod(shape[len(index) :])
     if len(index) == 1 and shape[0] <= index[0].size:
         # Many picks of few rows: of a table of where each row's elements stand, which is faster to take than to add up.

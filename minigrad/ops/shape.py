@@ -14,9 +14,16 @@ from .total import recorded, total
 
 def spread(y, shape):
     """y copied out to *shape*; recorded as Expand where y is a Tensor. Faster than numpy's broadcast_to."""
-    if recorded(y):
+    if type(y) is np.ndarray:
+        out = np.empty(shape, y.dtype)
+    elif issubclass(type(y), np.generic):  # not isinstance: a value under capture says it is one
+        out = np.empty(shape, y.dtype)
+        out.fill(y)
+        return out
+    elif recorded(y):
         return Expand.apply(y, shape=shape)
-    out = np.empty_like(y, shape=shape)
+    else:
+        out = np.empty_like(y, shape=shape, order="C")  # which a replay of a captured step makes anew
     out[...] = y
     return out
 

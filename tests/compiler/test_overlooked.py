@@ -340,3 +340,56 @@ def test_a_power_by_a_rate() -> None:
         group["lr"] = lr
         x = values(4)
         np.testing.assert_array_equal(step(x), step.function(x), strict=True)
+
+
+TAKEN = {
+    "rows": lambda C, ix: C[ix],
+    "rows by embedding": lambda C, ix: mg.nn.functional.embedding(ix, C),
+    "rows and columns": lambda C, ix: C[ix, :4],
+    "columns": lambda C, ix: C[:, ix],
+    "index_select": lambda C, ix: C.index_select(1, ix),
+    "gather": lambda C, ix: C.gather(0, ix.view(-1, 1).expand(5, 6)),
+    "max": lambda C, ix: C[ix].max(1, keepdim=True).values,
+    "slice": lambda C, ix: C[1:6],
+    "sort": lambda C, ix: C.sort(0).values[ix],
+    "unfold": lambda C, ix: C.unfold(0, 3, 2).sum(2),
+    "sum": lambda C, ix: C[ix].sum(1, keepdim=True),
+    "mean": lambda C, ix: C.mean(0, keepdim=True).expand(5, 6) + C[ix],
+    "batch norm": lambda C, ix: mg.nn.functional.batch_norm(C[ix], None, None, training=True),
+    "log_softmax": lambda C, ix: C[ix].log_softmax(1),
+    "times": lambda C, ix: C * 2.0,
+    "less": lambda C, ix: 1.0 - C,
+    "twice": lambda C, ix: mg.cat([C, C * 2.0]),
+    "both ways": lambda C, ix: C * 2.0 + (C.T * 3.0).T,
+}
+
+
+@pytest.mark.parametrize("how", TAKEN)
+def test_gradients_that_lie_column_by_column(how: str) -> None:
+    """A transposed use gives such. Under capture the zeros that rows are added to lay like it, and stayed zeros.
+
+    And a leaf's `.grad` lay like it when nothing was captured: a norm of it had other bits.
+    """
+
+    def make(wrap: Any) -> SimpleNamespace:
+        C = mg.tensor(values(7, 6), requires_grad=True)
+        optimizer = mg.optim.SGD([C], lr=0.1)
+
+        def step(ix: Any, scale: Any) -> Any:
+            y = TAKEN[how](C, ix)
+            W = mg.tensor(np.arange(y.numel(), dtype=F4).reshape(tuple(y.T.shape)) / 7)
+            loss = (y.T * W * scale).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            norm = mg.nn.utils.clip_grad_norm_([C], 1.0)  # a sum, whose order hangs on how the gradient lies
+            optimizer.step()
+            return loss, norm, C.grad.stride()
+
+        return SimpleNamespace(step=wrap(step), C=C)
+
+    def run(k: int) -> Any:
+        ix = np.random.default_rng(k).integers(0, 6, 5)
+        return lambda w: w.step(mg.tensor(ix), mg.tensor(F4(k + 1)))
+
+    world = beside(make, [run(k) for k in range(7)])
+    assert replays(world) >= 3, about(world)
