@@ -41,7 +41,9 @@ def with_own_dtype(array: Any) -> Any:
 
 def take_rows(table: np.ndarray, rows: Any) -> Any:
     """table[rows]; rows may be a value under capture."""
-    return rows.taken_from(table) if hasattr(type(rows), "taken_from") else table.take(rows, axis=0)
+    if type(rows) is not np.ndarray and hasattr(type(rows), "taken_from"):
+        return rows.taken_from(table)
+    return table.take(rows, axis=0)
 
 
 def take_index(table: np.ndarray, index: tuple[Any, ...]) -> Any:

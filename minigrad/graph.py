@@ -366,7 +366,7 @@ def _chosen(node: Node, gradients: Any) -> Sequence[Any]:
             f"{node.op.__name__}.backward returned {len(gradients)} gradients for {len(node.inputs)} inputs: "
             "return one an input (None for an input that has none)"
         )
-    return [gradients[i] for i in node.plan.positions]
+    return gradients if node.plan.all else [gradients[i] for i in node.plan.positions]
 
 
 def _fit(node: Node, gradient: Any, shape: tuple[int, ...]) -> Any:

@@ -9,6 +9,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -364,9 +365,20 @@ def watch_too(result: Tensor, others: Iterable[Any]) -> Tensor:
 def changed(tensor: Tensor, how: str) -> None:
     """Tell the nodes that kept this memory that it was changed in place."""
     base = tensor._view.memory if tensor._view is not None else tensor
-    if base._watch is not None:
-        base._watch += _in_words(how, tensor.array.shape)
+    watch = base._watch
+    if watch is not None:
         base._watch = None
+        if getrefcount(watch) > _UNWATCHED:  # after a backward the nodes have let go of theirs
+            watch += _in_words(how, tensor.array.shape)
+
+
+def _count_unwatched() -> int:
+    watch = bytearray()
+    return getrefcount(watch)
+
+
+# What getrefcount says there of a watch that nobody else holds; measured, since interpreters differ.
+_UNWATCHED = _count_unwatched()
 
 
 @lru_cache(256)

@@ -1,6 +1,8 @@
 """What a Tensor is: made from data, its dtype and shape, turned into numbers, arrays and text."""
 
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -152,3 +154,22 @@ def test_repr_is_torch_s():
     assert repr(mg.tensor(array)) == repr(torch.tensor(array))
     assert repr(mg.tensor(array, requires_grad=True) * 2) == repr(torch.tensor(array, requires_grad=True) * 2)
     assert repr(mg.tensor(1.0, requires_grad=True)) == "tensor(1., requires_grad=True)"
+
+
+def test_arrays_that_are_mapped_from_a_file(tmp_path: Path) -> None:
+    """np.memmap is a kind of ndarray: the faster ways, which know ndarray itself alone, leave it to the others."""
+    rng = np.random.default_rng(0)
+    values, rows = rng.standard_normal((40, 50)).astype(np.float32), rng.integers(0, 40, 60)
+    values.tofile(tmp_path / "values")
+    rows.tofile(tmp_path / "rows")
+
+    def run(values: Any, rows: Any) -> Any:
+        x = mg.from_numpy(values).requires_grad_()
+        y = x[rows].tanh()
+        loss = mg.nn.functional.cross_entropy(y, mg.tensor(np.arange(60) % 50))
+        (loss + (x.sum(0) * x.mean(1, keepdim=True)).sum()).backward()
+        assert x.grad is not None
+        return loss.item(), x.grad.tolist()
+
+    mapped = np.memmap(tmp_path / "values", np.float32, "r+", shape=(40, 50))
+    assert run(mapped, np.memmap(tmp_path / "rows", np.int64, "r+", shape=(60,))) == run(values, rows)

@@ -18,7 +18,9 @@ def tanh(x):
     """tanh of the floats x."""
     if x.dtype is FLOAT64 or x.size < MANY:
         return through_float64(np.tanh, x)
-    return tanh32(x) if type(x) is np.ndarray else x.through(tanh32)
+    if type(x) is not np.ndarray and hasattr(type(x), "through"):
+        return x.through(tanh32)
+    return tanh32(x)
 
 
 def tanh32(x, out=None):
@@ -30,17 +32,34 @@ def tanh32(x, out=None):
     try:
         scratch = _idle.pop()
     except IndexError:
-        scratch = np.empty((5, BLOCK), np.float32), np.empty(BLOCK, np.intp), np.empty(BLOCK)
+        scratch = Scratch()
     work = by_float64 if WIDE else by_table
     x, h = x.reshape(-1), out.reshape(-1)
     for start in range(0, x.size, BLOCK):
-        work(x[start : start + BLOCK], h[start : start + BLOCK], *scratch)
+        part = x[start : start + BLOCK]
+        if part.size != scratch.size:
+            scratch.fit(part.size)
+        work(part, h[start : start + BLOCK], *scratch.used)
     _idle.append(scratch)
     return out
 
 
+class Scratch:
+    """Memory to work in: five arrays of float32, one of indices and one of float64."""
+
+    __slots__ = ("all", "size", "used")
+
+    def __init__(self):
+        self.all = (*np.empty((5, BLOCK), np.float32), np.empty(BLOCK, np.intp), np.empty(BLOCK))
+        self.size, self.used = BLOCK, self.all
+
+    def fit(self, size):
+        """Let `used` be the arrays with so many elements."""
+        self.size, self.used = size, tuple([x[:size] for x in self.all])
+
+
 tanh32.__name__ = "tanh"  # by which the numba backend knows it
-_idle: list[tuple[np.ndarray, ...]] = []  # scratch memory that no thread is using just now
+_idle: list[Scratch] = []  # scratch memory that no thread is using just now
 
 
 def fast_in_float64():
@@ -53,14 +72,14 @@ def fast_in_float64():
     return "X86_V4" in used or "AVX512" in used
 
 
-def by_float64(x, h, narrow, at, wide):
-    wide = wide[: x.size]
+def by_float64(x, h, *scratch):
+    wide = scratch[-1]
     wide[...] = x
     np.tanh(wide, wide)
     h[...] = wide
 
 
-def by_table(x, h, narrow, at, wide):
+def by_table(x, h, a, b, T, rest, s, at, wide):
     """With a the multiple of 1/256 next to x, b = x - a, and T = tanh(a) from the table, the addition theorem says
 
         h = T + (1 - T**2) * tanh(b) / (1 + T * tanh(b))
@@ -69,8 +88,6 @@ def by_table(x, h, narrow, at, wide):
     T is kept as the sum of two float32, and what rounding takes off T + b is added again at the end.
     """
     high, low, limits, shift, first, third, one = _table()
-    a, b, T, rest, s = narrow[:, : x.size]
-    at = at[: x.size]
     x.clip(*limits, b)  # beyond, h is 1
     np.add(b, shift, a)  # rounds to multiples of 1/256 ...
     n = s.view(np.int32)

@@ -23,18 +23,18 @@ class MatMul(Op):
         return A @ B
 
     def dA(dC, A_shape, B):
-        if len(B.shape) == 1:
+        if B.ndim == 1:
             return dC[..., None] * B
         if len(A_shape) == 1:
             return (B @ dC[..., None])[..., 0]
         return dC @ B.swapaxes(-1, -2)
 
     def dB(dC, A, B_shape):
-        if len(A.shape) == 1:
+        if A.ndim == 1:
             return A * dC if len(B_shape) == 1 else A[:, None] * dC[..., None, :]
         if len(B_shape) == 1:
             return (A.swapaxes(-1, -2) @ dC[..., None])[..., 0]
-        if len(B_shape) == 2 and len(A.shape) > 2:
+        if A.ndim > 2 and len(B_shape) == 2:
             return A.reshape(-1, A.shape[-1]).swapaxes(0, 1) @ dC.reshape(-1, dC.shape[-1])
         return A.swapaxes(-1, -2) @ dC
 
