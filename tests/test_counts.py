@@ -34,6 +34,9 @@ CAPTURED = {
 }
 
 
+replayed = pytest.mark.skipif(OLD, reason="on numpy 1.26 a compiled step runs eagerly: there is no replay to count in")
+
+
 def stepper(kind: str) -> tuple[Callable[[Any, Any], Any], Any, Any]:
     """A step of SGD on a batch of 32, and the batch."""
     rng = np.random.default_rng(0)
@@ -102,6 +105,7 @@ def numpy_calls_and_bytes(kind: str) -> tuple[int, int]:
     return report.recorded, report.separate
 
 
+@replayed
 @pytest.mark.parametrize("kind", COUNTS)
 def test_numpy_is_called_as_often_as_before_for_as_many_bytes(kind: str) -> None:
     calls, made = numpy_calls_and_bytes(kind)
@@ -121,6 +125,7 @@ def test_no_more_memory_at_once_than_before(kind: str) -> None:
     assert peak_bytes(kind) <= COUNTS[kind]["peak bytes"] * SOME
 
 
+@replayed
 @pytest.mark.parametrize("kind", CAPTURED)
 def test_a_replay_does_no_more_than_before(kind: str) -> None:
     step, X, Y = stepper(kind)
@@ -133,6 +138,7 @@ def test_a_replay_does_no_more_than_before(kind: str) -> None:
     assert called(captured, X, Y) <= known["Python calls"] * SOME
 
 
+@replayed
 def test_a_copy_more_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     calls, made = numpy_calls_and_bytes("fused")
     plain = mg.ops.Tanh.dx
