@@ -57,6 +57,25 @@ def zeros(shape: tuple[int, ...], like: Any) -> Any:
     return np.zeros(shape, like.dtype) if type(like) is np.ndarray else np.zeros_like(like, shape=shape, order="C")
 
 
+def shaped(x: Any, shape: tuple[int, ...]) -> Any:
+    """x, or a view of it where it has another shape: a gradient that is a view is copied when it reaches a leaf."""
+    return x if x.shape == shape else x.reshape(shape)
+
+
+def filled(shape: tuple[int, ...], y: Any) -> Any:
+    """y broadcast to an array of its own, which lies row by row in memory."""
+    if issubclass(type(y), np.generic):  # not isinstance: a value under capture says it is one
+        out = np.empty(shape, y.dtype)
+        out.fill(y)
+        return out
+    if type(y) is np.ndarray:
+        out = np.empty(shape, y.dtype)
+    else:
+        out = np.empty_like(y, shape=shape, order="C")  # which a replay of a captured step makes anew
+    out[...] = y
+    return out
+
+
 def row_places(rows: int, size: int) -> np.ndarray:
     """Where the elements of each of so many rows of a size stand in memory, (rows, size)."""
     return _few_row_places(rows, size) if rows * size <= 8192 else _row_places(rows, size)

@@ -3,7 +3,7 @@ the steps' own gradients would overflow or round away: softplus, ELU, binary cro
 
 import numpy as np
 
-from ..convert import row_numbers
+from ..convert import row_numbers, shaped
 from .elementwise import Exp, Expm1, Log, Log1p, Sigmoid
 from .op import Op
 from .reduce import Mean, Sum
@@ -173,11 +173,6 @@ class LayerNorm(Op):
         draw = dy if gain is None else dy * gain
         shared = Mean.apply(draw, dim=dim, keepdim=True) + raw * Mean.apply(draw * raw, dim=dim, keepdim=True)
         return var_inv * (draw - shared), dy * raw, dy
-
-
-def shaped(x, shape):
-    """x, or a view of it where it has another shape: a gradient that is a view is copied when it reaches a leaf."""
-    return x if x.shape == shape else x.reshape(shape)
 
 
 def size(shape, dim):

@@ -8,24 +8,14 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..convert import filled, shaped
 from .op import Op
 from .total import recorded, total
 
 
 def spread(y, shape):
     """y copied out to *shape*; recorded as Expand where y is a Tensor. Faster than numpy's broadcast_to."""
-    if type(y) is np.ndarray:
-        out = np.empty(shape, y.dtype)
-    elif issubclass(type(y), np.generic):  # not isinstance: a value under capture says it is one
-        out = np.empty(shape, y.dtype)
-        out.fill(y)
-        return out
-    elif recorded(y):
-        return Expand.apply(y, shape=shape)
-    else:
-        out = np.empty_like(y, shape=shape, order="C")  # which a replay of a captured step makes anew
-    out[...] = y
-    return out
+    return Expand.apply(y, shape=shape) if recorded(y) else filled(shape, y)
 
 
 @lru_cache(1024)
@@ -46,8 +36,7 @@ class SumTo(Op):
     symbol = "sum"
 
     def forward(x, *, shape):
-        y = total(x, *broadcast_dims(x.shape, shape))
-        return y if y.shape == shape else y.reshape(shape)
+        return shaped(total(x, *broadcast_dims(x.shape, shape)), shape)
 
     def dx(dy, x_shape):
         return spread(dy, x_shape)
