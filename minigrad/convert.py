@@ -62,14 +62,16 @@ def shaped(x: Any, shape: tuple[int, ...]) -> Any:
     return x if x.shape == shape else x.reshape(shape)
 
 
-def filled(shape: tuple[int, ...], y: Any) -> Any:
-    """y broadcast to an array of its own, which lies row by row in memory."""
+def filled(shape: tuple[int, ...], y: Any, op: Any) -> Any:
+    """y broadcast to an array of its own, which lies row by row in memory; a Tensor by that op."""
     if issubclass(type(y), np.generic):  # not isinstance: a value under capture says it is one
         out = np.empty(shape, y.dtype)
         out.fill(y)
         return out
     if type(y) is np.ndarray:
         out = np.empty(shape, y.dtype)
+    elif hasattr(type(y), "_apply"):
+        return op.apply(y, shape=shape)
     else:
         out = np.empty_like(y, shape=shape, order="C")  # which a replay of a captured step makes anew
     out[...] = y

@@ -89,7 +89,6 @@ SURVIVORS: dict[str, str] = {
     "np.multiply(diff, var_inv * dgain / (n - correction))": SPENT,
     "CrossEntropy.dlogits: np.multiply(e, (scale[:, None] if reduction == 'none' else scale) / totals, out=into) -> "
     "np.multiply(e, (scale[:, None] if reduction == 'none' else scale) / totals)": SPENT,
-    "spread: Expand.apply(y, shape=shape) if recorded(y) else filled(shape, y) -> Expand.apply(y, shape=shape)": FAST,
 }
 
 
