@@ -5,12 +5,13 @@ for all else of the lecture's forward pass, so there it comes from a table, in f
 """
 
 from functools import cache
+from math import isfinite
 
 import numpy as np
 
 from .total import FLOAT64, through_float64
 
-MANY = 1024  # elements from which on the table pays, which is 25 calls of numpy
+MANY = 1024  # elements from which on the table pays, which is 16 calls of numpy
 BLOCK = 8192  # elements that are worked on at a time, so that all that is made of them stays in the cache
 
 
@@ -45,12 +46,13 @@ def tanh32(x, out=None):
 
 
 class Scratch:
-    """Memory to work in: five arrays of float32, one of indices and one of float64."""
+    """Memory to work in: four arrays of float32, the bits of two of them, one of indices and one of float64."""
 
     __slots__ = ("all", "size", "used")
 
     def __init__(self):
-        self.all = (*np.empty((5, BLOCK), np.float32), np.empty(BLOCK, np.intp), np.empty(BLOCK))
+        floats = np.empty((4, BLOCK), np.float32)
+        self.all = (*floats, *floats[2:].view(np.uint32), np.empty(BLOCK, np.intp), np.empty(BLOCK))
         self.size, self.used = BLOCK, self.all
 
     def fit(self, size):
@@ -79,51 +81,42 @@ def by_float64(x, h, *scratch):
     h[...] = wide
 
 
-def by_table(x, h, a, b, T, rest, s, at, wide):
-    """With a the multiple of 1/256 next to x, b = x - a, and T = tanh(a) from the table, the addition theorem says
+def by_table(x, h, T, rest, b, w, a, n, at, wide):
+    """With a the float next to x whose last 15 bits are 0, b = x - a, and T = tanh(a) from the table, it is
 
-        h = T + (1 - T**2) * tanh(b) / (1 + T * tanh(b))
-          = T + b - b * r,  r = (b**2 / 3 + T * (T + b)) / (1 + T * b)  up to b**3 / 100
+        h = T + b * (1 - T**2) * (1 - T * b)  up to b**3 * (1 - T**2) / 3, at most 0.04 ulp
 
-    T is kept as the sum of two float32, and what rounding takes off T + b is added again at the end.
+    What rounding takes off T stands in a table of its own. Nothing is asked of the size of x: beyond 9.1, T is 1.
     """
-    high, low, limits, shift, first, third, one = _table()
-    x.clip(*limits, b)  # beyond, h is 1
-    np.add(b, shift, a)  # rounds to multiples of 1/256 ...
-    n = s.view(np.int32)
-    np.subtract(a.view(np.int32), first, n)  # ... which count up in the bits
+    high, low, half, mask, shift, one, limits = _table()
+    if not isfinite(np.vdot(x, x)):  # which does not warn, as the sum of x would
+        x = x.clip(*limits)
+    np.add(x.view(np.uint32), half, n)
+    np.bitwise_and(n, mask, a)
+    np.right_shift(n, shift, n)
     at[...] = n
-    np.subtract(a, shift, a)
-    np.subtract(b, a, b)
-    high.take(at, out=T, mode="clip")
-    low.take(at, out=rest, mode="clip")
-    np.add(T, b, s)
-    np.subtract(s, T, a)
-    np.subtract(b, a, a)
-    np.add(rest, a, rest)  # s + rest is T + b to some 40 bits
-    np.multiply(b, b, a)
-    np.multiply(a, third, a)
-    np.multiply(T, b, h)
-    np.multiply(T, s, T)
-    np.add(T, a, T)
-    np.add(h, one, h)
-    np.divide(T, h, T)
-    np.multiply(T, b, T)
-    np.subtract(T, rest, T)
-    np.subtract(s, T, h)
+    high.take(at, out=T, mode="wrap")
+    low.take(at, out=rest, mode="wrap")
+    np.subtract(x, b, b)
+    np.multiply(b, T, w)
+    np.multiply(T, w, h)
+    np.subtract(h, b, h)
+    np.subtract(one, w, w)
+    np.multiply(h, w, h)
+    np.subtract(h, rest, h)
+    np.subtract(T, h, h)
 
 
 @cache
 def _table():
-    limits = np.array([-9.1, 9.1], np.float32)  # from 9.011 on, the nearest float32 is 1
-    n = 256 * 9 + 64
-    exact = np.tanh(np.arange(-n, n + 1) / 256)
-    high = exact.astype(np.float32)
-    low = (exact - high).astype(np.float32)
-    high[n] = low[n] = -0.0  # so that tanh(-0.) is -0.
-    shift = np.array(1.5 * 2**15, np.float32)  # numbers of this size are 1/256 apart
-    first = shift.view(np.int32) - np.int32(n)
-    return high, low, (limits[:1], limits[1:]), shift, first, np.array(1 / 3, np.float32), np.array(1, np.float32)
+    """tanh of all floats whose last 15 bits are 0, in two parts, by their first 17 bits; and numbers that are needed."""
+    a = (np.arange(2**17, dtype=np.uint32) << np.uint32(15)).view(np.float32)
+    with np.errstate(invalid="ignore"):  # some are nan
+        exact = np.tanh(a.astype(np.float64))
+        high = exact.astype(np.float32)
+        low = (exact - high).astype(np.float32)
+    bits = [np.array(n, np.uint32) for n in (2**14, 2**32 - 2**15, 15)]
+    return high, low, *bits, np.array(1, np.float32), np.array([[-10], [10]], np.float32)
 
 
 WIDE = fast_in_float64()
