@@ -245,6 +245,7 @@ def walk(
     retained: list[tuple[Any, Any]] = []
     begin, check, explains = Engine.begin, Engine.check, Engine.explains
     spend = not (retain_graph or create_graph)  # what nodes kept is of no use afterwards
+    quick = spend and targets is None and not (explains or begin or check)
     for root, gradient in roots:
         if root in flight:
             flight[root] = flight[root] + gradient
@@ -260,11 +261,16 @@ def walk(
         else:
             node = heappushpop(heap, (-ahead.seq, ahead))[1] if heap else ahead
             ahead = None
-        dout = flight.pop(node)
         if node.extra is not None:
-            dout = _hooked(node.extra, dout, create_graph)
+            dout = flight[node] = _hooked(node.extra, flight[node], create_graph)
             if node.extra.retains and (tensor := node.tensor()) is not None:
                 retained.append((tensor, dout))
+            dout = None
+        if quick:
+            plan = node.plan
+            ahead = (plan.carry or _carrier(plan))(node, flight.pop(node), flight, heap)
+            continue
+        dout = flight.pop(node)
         if targets is not None:
             if node in targets:
                 targets[node] = dout
@@ -276,10 +282,7 @@ def walk(
                 raise RuntimeError(_changed(node, changes))
         plan, saved, inputs = node.plan, node.saved, node.inputs
         if saved is None:
-            raise RuntimeError(
-                f"Trying to backward through the graph a second time: what {node!r} kept was freed by the first "
-                "backward. Pass retain_graph=True to the first one to keep it."
-            )
+            raise RuntimeError(_freed(node))
         if begin is not None:
             begin(node)
         gradients = (plan.last if spend else plan.run)(dout, saved if not create_graph else Engine.lift(node))
@@ -328,6 +331,71 @@ def walk(
     for tensor, gradient in retained:
         Engine.accumulate(tensor, gradient, create_graph)
     return flight
+
+
+def _carrier(plan: Plan) -> Callable[..., Node | None]:
+    """What a quick walk does at a node of this plan: carry(node, d, flight, heap) -> a node to go on with, if any.
+
+    The rest of walk's loop, for a backward() that keeps nothing and that nobody looks at, compiled for the plan:
+    without the loops and lists, in which a walk over numbers spends half of its time.
+    """
+    each = range(len(plan.positions))
+    lines = []
+    if plan.watched or plan.watches_out:
+        lines += ["for changes in node.watched:", " if changes: raise RuntimeError(changed(node, changes))"]
+    lines += ["k = node.saved", "if k is None: raise RuntimeError(freed(node))"]
+    if plan.joint:
+        lines += ["gradients = chosen(node, last(d, k))"]
+    elif plan.variadic or plan.op.spends:
+        lines += ["gradients = last(d, k)"]
+    else:
+        lines += [f"g{i} = {call}" for i, call in enumerate(plan.calls)]
+    if plan.keeps_arrays:
+        lines += ["node.saved = None", "node.watched = ()"]
+    lines += ["d = k = ahead = None"]  # hold nothing that the next rule could free or reuse
+    if plan.variadic:
+        inputs = "inputs" if plan.all else "[inputs[i] for i in positions]"
+        lines += ["inputs = node.inputs", f"for p, g in zip({inputs}, gradients):"]
+        lines += [" " + line for line in ARRIVAL.format(p="p", g="g").splitlines()]
+    else:
+        if plan.joint or plan.op.spends:
+            lines += [f"{''.join(f'g{i}, ' for i in each)} = gradients", "gradients = None"]
+        if plan.all:
+            lines += [f"{''.join(f'p{i}, ' for i in each)} = node.inputs"]
+        else:
+            lines += [f"p{i} = node.inputs[{position}]" for i, position in enumerate(plan.positions)]
+        for i in each:
+            lines += ARRIVAL.format(p=f"p{i}", g=f"g{i}").splitlines()
+    source = "def carry(node, d, flight, heap):\n " + "\n ".join([*lines, "return ahead"])
+    scope = {
+        **plan.scope, "__name__": __name__, "Node": Node, "ndarray": np.ndarray, "push": heappush, "count": getrefcount,
+        "ALONE": _ALONE, "last": plan.last, "chosen": _chosen, "fit": _fit, "changed": _changed, "freed": _freed,
+        "positions": plan.positions,
+    }  # fmt: skip
+    exec(compile(source, f"{__file__}: {plan.op.__name__}", "exec"), scope)
+    plan.carry = scope["carry"]
+    return plan.carry
+
+
+# A gradient {{g}} arrives at the input {{p}}: as in walk.
+ARRIVAL = """\
+if {g} is not None:
+ of = {p} if type({p}) is Node else {p}.array
+ if (shape := of.shape) or type({g}) is not of.dtype.type:
+  if {g}.shape != shape: {g} = fit(node, {g}, shape)
+  if {g}.dtype is not of.dtype: {g} = {g}.astype(of.dtype)
+ held = flight.get({p})
+ if held is None:
+  flight[{p}] = {g}
+  if of is {p}:
+   if ahead is None: ahead = {p}
+   else: push(heap, (-{p}.seq, {p}))
+ elif (
+  shape and type(held) is ndarray and type({g}) is ndarray
+  and held.base is None and count(held) == ALONE and held.strides == {g}.strides
+ ): held += {g}
+ else: flight[{p}] = held + {g}
+"""
 
 
 def _count_alone() -> int:
@@ -394,6 +462,13 @@ def _hooked(extra: Extra, gradient: Any, create_graph: bool) -> Any:
                 raise RuntimeError(f"a hook returned {shape} in place of a gradient of shape {given.array.shape}")
             gradient = result if create_graph else result.array
     return gradient
+
+
+def _freed(node: Node) -> str:
+    return (
+        f"Trying to backward through the graph a second time: what {node!r} kept was freed by the first backward. Pass "
+        "retain_graph=True to the first one to keep it."
+    )
 
 
 def _changed(node: Node, changes: bytearray) -> str:

@@ -109,7 +109,7 @@ def by_table(x, h, T, rest, b, w, a, n, at, wide):
 
 @cache
 def _table():
-    """tanh of all floats whose last 15 bits are 0, in two parts, by their first 17 bits; and numbers that are needed."""
+    """tanh of all floats whose last 15 bits are 0, in two parts, by their first 17 bits; and the numbers needed."""
     a = (np.arange(2**17, dtype=np.uint32) << np.uint32(15)).view(np.float32)
     with np.errstate(invalid="ignore"):  # some are nan
         exact = np.tanh(a.astype(np.float64))

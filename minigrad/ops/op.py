@@ -162,12 +162,13 @@ class Plan:
     save(out, settings, extra, *arrays) returns the kept values, whose source is `kept`; run(dout, kept) the gradients
     of the inputs at `positions` (of all inputs for a joint backward), and last(dout, kept) the same where the kept
     values are of no use afterwards. All are compiled from the signatures, as namedtuple compiles its methods: a loop
-    here would cost more than many an op does.
+    here would cost more than many an op does. `calls` are the gradients' sources, of d and k in `scope`, from which the
+    walk compiles its `carry`.
     """
 
     __slots__ = (
-        "all", "alone", "joint", "keeps_arrays", "kept", "last", "op", "positions", "run", "save", "variadic", "wants",
-        "watched", "watches_out",
+        "all", "alone", "calls", "carry", "joint", "keeps_arrays", "kept", "last", "op", "positions", "run", "save",
+        "scope", "variadic", "wants", "watched", "watches_out",
     )  # fmt: skip
 
     op: type[Op]
@@ -183,6 +184,9 @@ class Plan:
     save: Any
     run: Any
     last: Any
+    calls: list[str]
+    scope: dict[str, Any]
+    carry: Any
 
     def __init__(self, op: type[Op], rule: Rule, needs: tuple[bool, ...]) -> None:
         self.op = op
@@ -219,7 +223,7 @@ class Plan:
             f"f{i}(d, {', '.join(f'k[{self.wants.index(want)}]' for want in wants)})" for i, wants in enumerate(asked)
         ]
         self.run = eval(f"lambda d, k: {calls[0]}" if self.joint else f"lambda d, k: ({', '.join(calls)},)", scope)
-        self.last = self.run
+        self.last, self.calls, self.scope, self.carry = self.run, calls, scope, None
         if op.spends:
             want = ("extra", op.keeps.index(op.spends)) if op.spends in op.keeps else None
             if want not in asked[0] or len(asked) > 1 or "into" not in (functions[0].__kwdefaults__ or {}):
