@@ -245,7 +245,7 @@ def walk(
     retained: list[tuple[Any, Any]] = []
     begin, check, explains = Engine.begin, Engine.check, Engine.explains
     spend = not (retain_graph or create_graph)  # what nodes kept is of no use afterwards
-    quick = spend and targets is None and not (explains or begin or check)
+    quick = spend and targets is None and begin is None and check is None
     for root, gradient in roots:
         if root in flight:
             flight[root] = flight[root] + gradient
@@ -268,7 +268,7 @@ def walk(
             dout = None
         if quick:
             plan = node.plan
-            ahead = (plan.carry or _carrier(plan))(node, flight.pop(node), flight, heap)
+            ahead = (plan.carry or _carrier(plan))(node, flight.pop(node), flight, heap, retained if explains else None)
             continue
         dout = flight.pop(node)
         if targets is not None:
@@ -334,10 +334,11 @@ def walk(
 
 
 def _carrier(plan: Plan) -> Callable[..., Node | None]:
-    """What a quick walk does at a node of this plan: carry(node, d, flight, heap) -> a node to go on with, if any.
+    """What a quick walk does at a node of this plan: carry(node, d, flight, heap, retained) -> a node to go on with.
 
     The rest of walk's loop, for a backward() that keeps nothing and that nobody looks at, compiled for the plan:
-    without the loops and lists, in which a walk over numbers spends half of its time.
+    without the loops and lists, in which a walk over numbers spends half of its time. retained: None, or what was
+    retained above, for what a retained value has of each use.
     """
     each = range(len(plan.positions))
     lines = []
@@ -366,18 +367,18 @@ def _carrier(plan: Plan) -> Callable[..., Node | None]:
             lines += [f"p{i} = node.inputs[{position}]" for i, position in enumerate(plan.positions)]
         for i in each:
             lines += ARRIVAL.format(p=f"p{i}", g=f"g{i}").splitlines()
-    source = "def carry(node, d, flight, heap):\n " + "\n ".join([*lines, "return ahead"])
+    source = "def carry(node, d, flight, heap, retained):\n " + "\n ".join([*lines, "return ahead"])
     scope = {
         **plan.scope, "__name__": __name__, "Node": Node, "ndarray": np.ndarray, "push": heappush, "count": getrefcount,
-        "ALONE": _ALONE, "last": plan.last, "chosen": _chosen, "fit": _fit, "changed": _changed, "freed": _freed,
-        "positions": plan.positions,
+        "ALONE": _ALONE, "last": plan.last, "chosen": _chosen, "fit": _fit, "note": _note, "changed": _changed,
+        "freed": _freed, "positions": plan.positions,
     }  # fmt: skip
     exec(compile(source, f"{__file__}: {plan.op.__name__}", "exec"), scope)
     plan.carry = scope["carry"]
     return plan.carry
 
 
-# A gradient {{g}} arrives at the input {{p}}: as in walk.
+# A gradient g arrives at the input p, as in walk.
 ARRIVAL = """\
 if {g} is not None:
  of = {p} if type({p}) is Node else {p}.array
@@ -385,6 +386,7 @@ if {g} is not None:
   if {g}.shape != shape: {g} = fit(node, {g}, shape)
   if {g}.dtype is not of.dtype: {g} = {g}.astype(of.dtype)
  held = flight.get({p})
+ if retained is not None: note({p}, node, {g}, held is None, bool(retained))
  if held is None:
   flight[{p}] = {g}
   if of is {p}:
