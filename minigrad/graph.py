@@ -341,10 +341,10 @@ def _carrier(plan: Plan) -> Callable[..., Node | None]:
     retained above, for what a retained value has of each use.
     """
     each = range(len(plan.positions))
-    lines = []
-    if plan.watched or plan.watches_out:
-        lines += ["for changes in node.watched:", " if changes: raise RuntimeError(changed(node, changes))"]
-    lines += ["k = node.saved", "if k is None: raise RuntimeError(freed(node))"]
+    lines = [
+        "for changes in node.watched:", " if changes: raise RuntimeError(changed(node, changes))",
+        "k = node.saved", "if k is None: raise RuntimeError(freed(node))",
+    ]  # fmt: skip
     if plan.joint:
         lines += ["gradients = chosen(node, last(d, k))"]
     elif plan.variadic or plan.op.spends:
