@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import minigrad as mg
+from minigrad.graph import Engine
 
 BOTH = pytest.mark.parametrize("m", [mg, torch], ids=["minigrad", "torch"])
 
@@ -458,3 +459,56 @@ def test_a_reflected_operator_called_by_name_on_two_tensors(name: str) -> None:
     number = getattr(x, f"__r{name}__")(2)
     mg.autograd.grad(number.sum(), x)
     assert number.tolist() == operator(mg.tensor(2.0), x).tolist()
+
+
+def _programs():
+    """Graphs with every kind of rule and input: what is not differentiated, joint, of any number, broadcast, shared."""
+    F = mg.nn.functional
+    numbers = np.random.default_rng(0).standard_normal((3, 4))
+    fixed, ix = mg.tensor(numbers), mg.tensor([2, 0, 2])
+    return {
+        "twice": lambda a, b, c: ((a + a) * (a * a)).sum(),
+        "constants": lambda a, b, c: (fixed * a - 2 * b / fixed).sum(),
+        "broadcast": lambda a, b, c: (a * c[0] + b[:, :1] * c[:1]).mean(),
+        "any number": lambda a, b, c: (mg.cat([a, fixed, b, a]) ** 2).sum() + mg.stack([fixed, c]).exp().sum(),
+        "joint": lambda a, b, c: F.batch_norm(a, None, None, c[0], b[0], training=True).tanh().sum(),
+        "joint in part": lambda a, b, c: (F.layer_norm(fixed, (4,), c[1], None) * b).sum(),
+        "rows": lambda a, b, c: (a[ix] * a[[1, 1, 0]] + a.T[:3, :3].sum()).sum(),
+        "spent": lambda a, b, c: F.cross_entropy(a @ c.T, ix) + F.cross_entropy(a, ix),
+        "parts": lambda a, b, c: sum(x.sum() * i for i, x in enumerate([*a.unbind(), *b.split(2), *c.chunk(2, 1)])),
+        "numbers": lambda a, b, c: (a[0, 0] * b[0, 0] + 2.0) ** 2 / c[0, 0] + a[0, 0].relu(),
+        "dtypes": lambda a, b, c: (a.float() * 2).double().sum() + (b.float() @ c.float().T).sum().double(),
+        "layouts": lambda a, b, c: (a.T + b.T + c.T.contiguous() + a.T).exp().sum(),
+    }
+
+
+@pytest.mark.parametrize("name", _programs())
+@pytest.mark.parametrize("explains", [False, True])
+def test_the_quick_walk_does_what_the_other_does(name: str, explains: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Engine, "explains", explains)
+    program = _programs()[name]
+
+    def run(**kwargs: bool):
+        rng = np.random.default_rng(1)
+        leaves = [mg.tensor(rng.standard_normal((3, 4)), requires_grad=True) for _ in "abc"]
+        seen = []
+        leaves[0].register_hook(lambda g: seen.append(g.tolist()))
+        inner = [x * 1 for x in leaves]
+        inner[1].register_hook(lambda g: g * 2)
+        loss = program(*inner)
+        loss.backward(**kwargs)
+        return [None if x.grad is None else (x.grad.array.tobytes(), x.grad.stride()) for x in leaves], seen
+
+    assert run() == run(retain_graph=True)
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_what_each_use_gave_is_kept_in_the_quick_walk_too(quick: bool) -> None:
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    h = x * 3
+    h.retain_grad()
+    z = (h * h + h.exp()).sum() + (x * 5).sum()
+    z.backward(retain_graph=not quick)
+    assert h.grad.tolist() == (2 * h + h.exp()).tolist()
+    assert sorted(op.__name__ for op, _, _ in h.grad_fn.extra.parts) == ["Exp", "Mul", "Mul"]
+    assert sorted(g.tolist() for _, _, g in x._extra.parts) == sorted([[5.0, 5.0], (h.grad * 3).tolist()])
