@@ -189,8 +189,8 @@ from .functions import (
     var as var,
     where as where,
 )
-from .graph import (
-    Node as Node,
+from .graph import Node as Node
+from .modes import (
     enable_grad as enable_grad,
     inference_mode as inference_mode,
     is_grad_enabled as is_grad_enabled,

@@ -11,7 +11,8 @@ import numpy as np
 
 from . import ops
 from .convert import as_array
-from .graph import Engine, Node, _recording, enable_grad as enable_grad, leads_to, no_grad as no_grad, walk
+from .graph import Engine, Node, leads_to, walk
+from .modes import _recording, enable_grad as enable_grad, no_grad as no_grad
 from .tensor import Tensor, changed, wrap
 
 # Two threads may add to one leaf: a sum read, added to and written by both would lose one's gradient. One lock for all

@@ -13,7 +13,8 @@ import numpy as np
 
 from . import dtypes, ops
 from .convert import as_array
-from .graph import Extra, Node, _recording
+from .graph import Extra, Node
+from .modes import _recording
 from .record import apply
 from .tensor import Tensor, changed, wrap
 

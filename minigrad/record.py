@@ -15,7 +15,8 @@ import numpy as np
 from . import dtypes, ops
 from .convert import root
 from .dtypes import float32, float64
-from .graph import Constant, Engine, Node, _recording, next_number
+from .graph import Constant, Engine, Node, next_number
+from .modes import _recording
 from .tensor import Tensor, View, watch, wrap
 
 Operator = Callable[[Any, Any], Any]

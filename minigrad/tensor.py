@@ -16,7 +16,8 @@ import numpy as np
 
 from .convert import as_array, to_array, with_own_dtype
 from .dtypes import get_default_dtype
-from .graph import Engine, Extra, Handle, Node, _recording
+from .graph import Engine, Extra, Handle, Node
+from .modes import _recording
 from .printing import format_tensor
 from .size import Size
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..graph import no_grad
+from ..modes import no_grad
 from ..tensor import Tensor
 from .causes import Case, Cause, diagnose
 from .lecture import place

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import dtypes
-from ..graph import Engine, _recording
+from ..graph import Engine
+from ..modes import _recording
 from ..optim.lr_scheduler import LRScheduler
 from ..optim.optimizer import Optimizer
 from ..tensor import Tensor

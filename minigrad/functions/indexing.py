@@ -10,8 +10,8 @@ import numpy as np
 
 from .. import dtypes, ops
 from ..convert import as_array, row_numbers
-from ..graph import _recording
 from ..inplace import update, write
+from ..modes import _recording
 from ..record import apply, apply_unary
 from ..tensor import Tensor, watch_too, wrap
 from .elementwise import as_tensor

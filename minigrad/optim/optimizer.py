@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Engine, enable_grad
+from ..graph import Engine
+from ..modes import enable_grad
 from ..nn.module import zero_grad
 from ..tensor import Tensor, changed, wrap
 
