@@ -195,7 +195,7 @@ def walk(
             if node.extra.retains and (tensor := node.tensor()) is not None:
                 retained.append((tensor, dout))
             dout = None
-        if quick:
+        if quick:  # the rest of this loop for most of backward(), see _carrier
             plan = node.plan
             ahead = (plan.carry or _carrier(plan))(node, flight.pop(node), flight, heap, retained if explains else None)
             continue
