@@ -19,7 +19,7 @@ class MatMul(Op):
 
     def forward(A, B):
         if A.ndim > 2 and B.ndim == 2:  # one large product in place of many small ones
-            return (A.reshape(-1, A.shape[-1]) @ B).reshape(*A.shape[:-1], B.shape[1])
+            return (rows(A) @ B).reshape(*A.shape[:-1], B.shape[1])
         return A @ B
 
     def dA(dC, A_shape, B):
@@ -35,7 +35,7 @@ class MatMul(Op):
         if len(B_shape) == 1:
             return (A.swapaxes(-1, -2) @ dC[..., None])[..., 0]
         if A.ndim > 2 and len(B_shape) == 2:
-            return A.reshape(-1, A.shape[-1]).swapaxes(0, 1) @ dC.reshape(-1, dC.shape[-1])
+            return rows(A).swapaxes(0, 1) @ rows(dC)
         return A.swapaxes(-1, -2) @ dC
 
 
@@ -55,11 +55,15 @@ class Linear(Op):
         return dy @ W
 
     def dW(dy, x):
-        rows = math.prod(x.shape[:-1])
-        return dy.reshape(rows, dy.shape[-1]).swapaxes(0, 1) @ x.reshape(rows, x.shape[-1])
+        return rows(dy).swapaxes(0, 1) @ rows(x)
 
     def db(dy):
         return dy  # the engine sums it, as for every op that broadcasts
+
+
+def rows(x):
+    """x as a matrix of all its rows; of none there may be nothing else to count them by."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 class Einsum(Op):
