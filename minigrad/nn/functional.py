@@ -135,6 +135,9 @@ def batch_norm(
         scale = _along(scale if gain is None else scale * gain, x.ndim, 1)
         y = (x - _along(mean, x.ndim, 1)) * scale
         return y if shift is None else y + _along(shift, x.ndim, 1)
+    if not n:  # an empty result, and nothing to learn from
+        y = x * 1 if gain is None else x * _along(gain, x.ndim, 1)
+        return y if shift is None else y + _along(shift, x.ndim, 1)
     if n <= max(correction, 1):
         least = max(correction, 1)
         raise ValueError(f"Expected more than {least} value per channel when training, got input size {x.array.shape}")

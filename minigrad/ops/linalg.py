@@ -18,7 +18,7 @@ class MatMul(Op):
     symbol, promote = "@", "numbers"
 
     def forward(A, B):
-        if A.ndim > 2 and B.ndim == 2:  # one large product in place of many small ones
+        if A.ndim > B.ndim == 2:  # one large product in place of many small ones
             return (rows(A) @ B).reshape(*A.shape[:-1], B.shape[1])
         return A @ B
 
@@ -34,7 +34,7 @@ class MatMul(Op):
             return A * dC if len(B_shape) == 1 else A[:, None] * dC[..., None, :]
         if len(B_shape) == 1:
             return (A.swapaxes(-1, -2) @ dC[..., None])[..., 0]
-        if A.ndim > 2 and len(B_shape) == 2:
+        if A.ndim > len(B_shape) == 2:
             return rows(A).swapaxes(0, 1) @ rows(dC)
         return A.swapaxes(-1, -2) @ dC
 

@@ -310,3 +310,15 @@ def test_no_warning_leaves_the_common_losses():
         warnings.simplefilter("error")
         F.cross_entropy(X, Y)
         F.mse_loss(X, X)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 3, 0)])
+def test_batch_norm_of_no_values_changes_nothing(shape: tuple[int, ...]) -> None:
+    found = []
+    for m in (mg, torch):
+        x, weight = m.zeros(shape, requires_grad=True), m.ones(3, requires_grad=True)
+        mean, var = m.zeros(3), m.ones(3)
+        y = m.nn.functional.batch_norm(x, mean, var, weight, training=True)
+        y.sum().backward()
+        found.append([tuple(y.shape), x.grad.tolist(), weight.grad.tolist(), mean.tolist(), var.tolist()])
+    assert found[0] == found[1]

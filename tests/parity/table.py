@@ -407,7 +407,7 @@ FUSED = [
         for reduction in ("mean", "sum", "none")
     ],
     Row("cross_entropy of large", "CrossEntropy", each((3, 5)), lambda m, x: layers(m).cross_entropy(x * 1e3, m.tensor([0, 4, 0]))),
-    Row("batch_norm", "BatchNorm", [((5, 3), (3,), (3,)), ((4, 3, 2), (3,), (3,))],
+    Row("batch_norm", "BatchNorm", [((5, 3), (3,), (3,)), ((4, 3, 2), (3,), (3,)), ((0, 3), (3,), (3,)), ((3, 3, 0), (3,), (3,))],
         lambda m, x, gain, bias: layers(m).batch_norm(x, None, None, gain, bias, training=True), "normal", 64),
     Row("batch_norm, Bessel's correction", "BatchNorm", [((5, 3), (3,), (3,))], bessel, "normal", 64),
     Row("layer_norm", "LayerNorm", [((5, 3), (3,), (3,)), ((2, 4, 3), (3,), (3,)), ((2, 4, 3), (4, 3), (4, 3)), ((0, 3), (3,), (3,))],
@@ -418,7 +418,7 @@ FUSED = [
     Row("linear without bias", "Linear", [((5, 3), (4, 3)), ((3,), (4, 3)), ((2, 5, 3), (4, 3)), ((0, 3), (4, 3))],
         lambda m, x, W: layers(m).linear(x, W)),
     Row("binary_cross_entropy", "BinaryCrossEntropy", PAIRS, bce, "positive", 64),
-    Row("batch_norm bare", "BatchNorm", each((5, 3), (4, 3, 2)),
+    Row("batch_norm bare", "BatchNorm", each((5, 3), (4, 3, 2), (1, 3, 0)),
         lambda m, x: layers(m).batch_norm(x, None, None, training=True, eps=1e-3), "normal", 64),
 ]  # fmt: skip
 
