@@ -11,7 +11,7 @@ import numpy as np
 
 from .total import FLOAT64, through_float64
 
-MANY = 1024  # elements from which on the table pays, which is 16 calls of numpy
+MANY = 1024  # elements from which on the table pays, which is 15 calls of numpy
 BLOCK = 8192  # elements that are worked on at a time, so that all that is made of them stays in the cache
 
 
