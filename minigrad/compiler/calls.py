@@ -13,12 +13,21 @@ TAKES = ("take", "take_along_axis")
 
 
 class Memory:
-    """A block of memory, by the array that owns it, and what the plan must know of its life."""
+    """A block of memory, by the array that owns it, and what the plan must know of its life.
 
-    __slots__ = ("first", "initial", "kind", "last", "number", "owner", "seen")
+    `owner` is None of what the step makes itself: the step alone decides how long that lives, as without a capture.
+    """
+
+    __slots__ = (
+        "address", "contiguous", "dtype", "first", "initial", "kind", "last", "nbytes", "number", "owner", "seen",
+        "shape", "strides",
+    )  # fmt: skip
 
     def __init__(self, owner: np.ndarray, kind: str, number: int) -> None:
-        self.owner, self.kind, self.number = owner, kind, number
+        self.owner: Any = owner if kind != "local" else None
+        self.kind, self.number = kind, number
+        self.address, self.nbytes, self.contiguous = address(owner), owner.nbytes, owner.flags.c_contiguous
+        self.shape, self.strides, self.dtype = owner.shape, owner.strides, owner.dtype
         self.first = self.last = -1  # the calls that use it first and last
         self.initial: np.ndarray | None = None  # what a constant that the step writes to held before
         self.seen: bytes | None = None  # what a constant held when it was last used
@@ -40,14 +49,14 @@ class Place:
     def __init__(self, memory: Memory, value: np.ndarray) -> None:
         self.memory = memory
         self.shape, self.strides, self.dtype = value.shape, value.strides, value.dtype
-        self.offset = address(value) - address(memory.owner)
-        self.value = value
+        self.offset = address(value) - memory.address
+        self.value = value if memory.owner is not None else None
 
     @property
     def whole(self) -> bool:
         """Whether this is its memory's owner as it stands, and no part or rearrangement."""
-        owner = self.memory.owner
-        return self.shape == owner.shape and self.strides == owner.strides and self.dtype == owner.dtype
+        memory = self.memory
+        return self.shape == memory.shape and self.strides == memory.strides and self.dtype == memory.dtype
 
     @property
     def dense(self) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from sys import getrefcount
 from threading import get_ident
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -40,9 +41,11 @@ class Capture:
         self.reason: str | None = None
         self.calls: list[Call] = []
         self.memories: dict[int, Memory] = {}
-        self.owners: dict[int, Traced] = {}  # by the owner's id, the one that views of it have as their base
+        # by the owner's id, the one that views of it have as their base
+        self.owners: dict[int, ref[Traced]] = {}
         self.count = 0  # of Locals
-        self.alive: list[Any] = []  # owners, so that no address comes twice
+        self.made = 0  # of Memories
+        self.alive: dict[int, ref[np.ndarray]] = {}  # by id: what the step made, and another may come in the place of
         self.handled: list[tuple[Any, Any]] = []  # (container, key): Python state that each replay works out itself
         self.numbers: list[Number] = []
         self.types: list[tuple[Callable[[], Any], type]] = []  # what reads a number that numpy got as it is, its type
@@ -88,8 +91,16 @@ class Capture:
         self.take_back()
 
     def _memory(self, owner: np.ndarray, kind: str) -> Memory:
-        memory = self.memories[id(owner)] = Memory(owner, kind, len(self.memories))
-        self.alive.append(owner)
+        key = id(owner)
+        memory = self.memories[key] = Memory(owner, kind, self.made)
+        self.made += 1
+        if kind == "local":
+            memories, alive = self.memories, self.alive
+
+            def gone(_: Any) -> None:
+                del memories[key], alive[key]
+
+            alive[key] = ref(owner, gone)
         return memory
 
     def plain(self, x: Any) -> Any:
@@ -171,9 +182,11 @@ class Capture:
 
     def _base(self, owner: np.ndarray) -> Traced:
         """The owner of memory, always the same Traced: by that the engine knows a view."""
-        traced = self.owners.get(id(owner))
+        known = self.owners.get(id(owner))
+        traced = known() if known else None
         if traced is None:
-            traced = self.owners[id(owner)] = Traced(owner, Place(self.memories[id(owner)], owner), self)
+            traced = Traced(owner, Place(self.memories[id(owner)], owner), self)
+            self.owners[id(owner)] = ref(traced)
         return traced
 
     # ---------------------------------------------------------------------------------- what numpy does

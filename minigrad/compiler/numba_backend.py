@@ -104,7 +104,7 @@ def _layout(
     top = kept_top = 0
     alive: list[tuple[int, int, int]] = []  # (last, offset, bytes)
     for memory, (first, last) in spans.items():
-        n = -(-max(memory.owner.nbytes, 1) // ALIGN) * ALIGN
+        n = -(-max(memory.nbytes, 1) // ALIGN) * ALIGN
         report.separate += n
         if memory in own:
             kept[memory], kept_top = kept_top, kept_top + n
@@ -118,7 +118,7 @@ def _layout(
         offsets[memory] = at
         alive.append((last, at, n))
         top = max(top, at + n)
-    report.separate += sum(memory.owner.nbytes for memory in registers)
+    report.separate += sum(memory.nbytes for memory in registers)
     report.planned = top
     return _aligned(top), offsets, _aligned(kept_top), kept
 

@@ -30,7 +30,7 @@ class Report:
     recorded: int = 0  # numpy calls in the captured run
     views: int = 0
     chains: list[list[str]] = field(default_factory=list)  # elementwise calls that run one after another in one place
-    planned: int = 0  # bytes of the arena
+    planned: int = 0  # bytes of the arena, and of the blocks that chains are made in
     separate: int = 0  # bytes if each value had memory of its own
     inputs: int = 0
     notes: list[str] = field(default_factory=list)
@@ -68,10 +68,10 @@ def build(capture: Capture, inputs: list[Place], outputs: list[Any], kept: list[
     lives(calls, outputs, chains)
     own = {out.memory for out, keep in zip(outputs, kept, strict=True) if keep and type(out) is Place}
     arena, offsets, report.separate = layout(calls, own, {m for chain in chains for m in chain.scratch}, report)
-    report.planned = arena.nbytes
     writer = Writer(arena, offsets, own)
     writer.initials = initials(calls)
     run, source, mutates_from = writer.write(calls, inputs, outputs, kept, report, chains)
+    report.planned = arena.nbytes + sum(buffer.nbytes for buffer in writer.scratch.values())
     report.calls = len(calls)
     report.chains += [[_name(call) for call in calls[chain.start : chain.stop]] for chain in chains]
     if chains:
@@ -140,9 +140,9 @@ def without_copies(
                 and last[source.memory] == i
                 and first[out.memory] == i
                 and source.offset == 0
-                and source.memory.owner.nbytes == out.memory.owner.nbytes
-                and source.memory.owner.flags.c_contiguous
-                and out.memory.owner.flags.c_contiguous
+                and source.memory.nbytes == out.memory.nbytes
+                and source.memory.contiguous
+                and out.memory.contiguous
                 and source.dense
                 and out.dense
             ):
@@ -303,5 +303,5 @@ def _in_place(call: Call, dying: list[Memory], offsets: dict[Memory, int]) -> Me
 
 
 def _size(memory: Memory) -> int:
-    n = memory.owner.nbytes
+    n = memory.nbytes
     return -(-max(n, 1) // ALIGN) * ALIGN

@@ -35,6 +35,7 @@ class Writer:
         # Warnings of numpy's are those of the rules, which minigrad silences by module.
         self.scope: dict[str, Any] = {"__name__": "minigrad.replay", "Different": Different}
         self.aliases: dict[Any, str] = {}  # names of places within a loop over blocks
+        self.scratch: dict[tuple[int, int], np.ndarray] = {}  # of blocks: by its number and its bytes
         self.fills: dict[int, list[str]] = {}  # by the number of a Local, the arrays that hold it
         self.initials: list[tuple[np.ndarray, np.ndarray]] = []  # constants that the step writes to, as they were
         self.looked_up: list[tuple[Place, int]] = []  # the indices of rows that are in range, and of how many rows
@@ -50,7 +51,7 @@ class Writer:
             buffer, offset = self.arena, self.offsets[memory] + place.offset
         else:
             if memory not in self.apart:
-                self.apart[memory] = np.empty(max(memory.owner.nbytes, 1), np.uint8)
+                self.apart[memory] = np.empty(max(memory.nbytes, 1), np.uint8)
             buffer, offset = self.apart[memory], place.offset
         if 0 in place.shape:
             return np.empty(place.shape, place.dtype)
