@@ -38,7 +38,7 @@ def plus(typing_context: Any, x: Any, y: Any) -> Any:
     return x(x, x), generate
 
 
-@numba.njit(error_model="numpy", fastmath=False)
+@numba.njit(error_model="numpy", fastmath=False, forceinline=True)
 def exp32(x):
     x = min(max(x, f4(-104.0)), f4(89.0)) if x == x else x
     z = x * f4(1.44269504088896341)
@@ -60,7 +60,7 @@ def exp32(x):
     return p * low * high
 
 
-@numba.njit(error_model="numpy", fastmath=False)
+@numba.njit(error_model="numpy", fastmath=False, forceinline=True)
 def tanh32(x):
     # e / (e + 2) with e = exp(2|x|) - 1, whose parts stay exact near 0: one way for every x, so that it is vector code.
     a = abs(x)
@@ -82,21 +82,21 @@ def tanh32(x):
     return t * (f4(1.0) if x >= f4(0.0) else f4(-1.0))
 
 
-@numba.njit(error_model="numpy", fastmath=False)
+@numba.njit(error_model="numpy", fastmath=False, forceinline=True)
 def log32(x):
     return f4(math.log(x)) if x > f4(0.0) else (f4(-math.inf) if x == f4(0.0) else f4(math.nan))
 
 
-@numba.njit(error_model="numpy", fastmath=False)
+@numba.njit(error_model="numpy", fastmath=False, forceinline=True)
 def log64(x):
     return math.log(x) if x > 0.0 else (-math.inf if x == 0.0 else math.nan)
 
 
-@numba.njit(error_model="numpy", fastmath=False)
+@numba.njit(error_model="numpy", fastmath=False, forceinline=True)
 def maximum(x, y):
     return x if x >= y or x != x else y
 
 
-@numba.njit(error_model="numpy", fastmath=False)
+@numba.njit(error_model="numpy", fastmath=False, forceinline=True)
 def minimum(x, y):
     return x if x <= y or x != x else y

@@ -196,7 +196,8 @@ def _compiled(source: str, segments: list[Segment], scope: dict[str, Any], repor
     for segment in segments:
         function = getattr(module, f"segment{segment.number}")
         function.compile(tuple(numba.typeof(value) for value in segment.args.values()))
-        scope[f"segment{segment.number}"] = function
+        (compiled,) = function.overloads.values()
+        scope[f"segment{segment.number}"] = compiled.entry_point
     return kept
 
 
