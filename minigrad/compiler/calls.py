@@ -50,7 +50,7 @@ class Place:
         self.memory = memory
         self.shape, self.strides, self.dtype = value.shape, value.strides, value.dtype
         self.offset = address(value) - memory.address
-        self.value = value if memory.owner is not None else None
+        self.value: Any = value if memory.owner is not None else None
 
     @property
     def whole(self) -> bool:

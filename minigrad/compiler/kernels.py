@@ -38,21 +38,29 @@ def plus(typing_context: Any, x: Any, y: Any) -> Any:
     return x(x, x), generate
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def fma(typing_context: Any, x: Any, y: Any, z: Any) -> Any:
+    """x * y + z, rounded once where the machine has an instruction for that."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        product = builder.fmul(args[0], args[1], flags=("contract",))
+        return builder.fadd(product, args[2], flags=("contract",))
+
+    return x(x, x, x), generate
+
+
 @numba.njit(error_model="numpy", fastmath=False, forceinline=True)
 def exp32(x):
     x = min(max(x, f4(-104.0)), f4(89.0)) if x == x else x
-    z = x * f4(1.44269504088896341)
-    n = i4(z + (f4(0.5) if z >= f4(0.0) else f4(-0.5)))
+    n = i4(fma(x, f4(1.44269504088896341), f4(0.5) if x >= f4(0.0) else f4(-0.5)))
     k = f4(n)
-    r = x - k * f4(0.693359375)
-    r = r + k * f4(2.12194440e-4)
-    p = f4(1.9875691500e-4)
-    p = p * r + f4(1.3981999507e-3)
-    p = p * r + f4(8.3334519073e-3)
-    p = p * r + f4(4.1665795894e-2)
-    p = p * r + f4(1.6666665459e-1)
-    p = p * r + f4(5.0000001201e-1)
-    p = p * r * r + r + f4(1.0)
+    r = fma(k, f4(2.12194440e-4), fma(k, f4(-0.693359375), x))
+    p = fma(f4(1.9875691500e-4), r, f4(1.3981999507e-3))
+    p = fma(p, r, f4(8.3334519073e-3))
+    p = fma(p, r, f4(4.1665795894e-2))
+    p = fma(p, r, f4(1.6666665459e-1))
+    p = fma(p, r, f4(5.0000001201e-1))
+    p = fma(p * r, r, r) + f4(1.0)
     # In two factors, since 2**n alone has no float32 at either end.
     half = n >> i4(1)
     low = _from_bits(i4((half + i4(127)) << i4(23)))
@@ -65,19 +73,17 @@ def tanh32(x):
     # e / (e + 2) with e = exp(2|x|) - 1, whose parts stay exact near 0: one way for every x, so that it is vector code.
     a = abs(x)
     z = (min(a, f4(10.0)) if a == a else a) * f4(2.0)
-    n = i4(z * f4(1.44269504088896341) + f4(0.5))
+    n = i4(fma(z, f4(1.44269504088896341), f4(0.5)))
     k = f4(n)
-    r = z - k * f4(0.693359375)
-    r = r + k * f4(2.12194440e-4)
-    p = f4(1.9875691500e-4)
-    p = p * r + f4(1.3981999507e-3)
-    p = p * r + f4(8.3334519073e-3)
-    p = p * r + f4(4.1665795894e-2)
-    p = p * r + f4(1.6666665459e-1)
-    p = p * r + f4(5.0000001201e-1)
-    p = p * r * r + r
+    r = fma(k, f4(2.12194440e-4), fma(k, f4(-0.693359375), z))
+    p = fma(f4(1.9875691500e-4), r, f4(1.3981999507e-3))
+    p = fma(p, r, f4(8.3334519073e-3))
+    p = fma(p, r, f4(4.1665795894e-2))
+    p = fma(p, r, f4(1.6666665459e-1))
+    p = fma(p, r, f4(5.0000001201e-1))
+    p = fma(p * r, r, r)
     s = _from_bits(i4((n + i4(127)) << i4(23)))
-    e = p * s + (s - f4(1.0))
+    e = fma(p, s, s - f4(1.0))
     t = e / (e + f4(2.0))
     return t * (f4(1.0) if x >= f4(0.0) else f4(-1.0))
 

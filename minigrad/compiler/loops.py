@@ -58,8 +58,8 @@ def code(dtype: np.dtype) -> str:
     return dtype.str[1:]
 
 
-def usable(place: Place) -> bool:
-    return code(place.dtype) in DTYPES and 0 not in place.shape and len(place.shape) <= 4 and place.dense
+def usable(place: Place, dtypes: set[str] = DTYPES) -> bool:
+    return code(place.dtype) in dtypes and 0 not in place.shape and len(place.shape) <= 4 and place.dense
 
 
 def fits(place: Place, shape: tuple[int, ...]) -> bool:
@@ -102,11 +102,16 @@ def axes(call: Call) -> tuple[int, ...] | None:
     names = ("axis", "dtype", "out", "keepdims", "initial", "where")
     given = dict(zip(names, call.args[1:], strict=False)) | call.kwargs
     x, out = call.args[0], call.out
-    if given.get("dtype") is not None or given.get("where", True) is not True or not usable(x):
+    if given.get("dtype") is not None or given.get("where", True) is not True:
+        return None
+    if not usable(x, DTYPES | {"u8"}):
         return None
     if "initial" in given and given["initial"] != REDUCED[call.function.__name__][1]:
         return None
-    if x.dtype.kind != "f" or (type(out) is Place and (not usable(out) or out.dtype != x.dtype)):
+    if x.dtype == np.uint64:  # how large targets are: by this cross_entropy looks at both ends of their range
+        if call.function is not np.maximum or type(out) is not Local or "initial" in given:
+            return None
+    elif x.dtype.kind != "f" or (type(out) is Place and (not usable(out) or out.dtype != x.dtype)):
         return None
     axis = given.get("axis", 0)
     axis = tuple(range(len(x.shape))) if axis is None else axis if isinstance(axis, tuple) else (axis,)

@@ -8,6 +8,7 @@ Compiled code is kept on disk, in MINIGRAD_CACHE_DIR or the user's cache folder.
 from __future__ import annotations
 
 import hashlib
+import operator
 import os
 import sys
 import tempfile
@@ -18,19 +19,20 @@ from typing import Any
 
 import numpy as np
 
-from .calls import Call, Memory, Place
+from .calls import Call, Local, Memory, Place
 from .capture import Capture
 from .loops import Loop, Single, grouped
 from .plan import ALIGN, Plan, Report, initials, needed, without_copies
-from .segment import Segment
+from .segment import IN_FLOAT32, Segment
 from .source import Writer
 
+COMPARE = (operator.lt, operator.le, operator.gt, operator.ge)
 HEADER = """import math
 import numba
 import numpy as np
 from minigrad.compiler.kernels import exp32, log32, log64, maximum, minimum, plus, tanh32
 
-f4, f8, i8, i4, b1 = np.float32, np.float64, np.int64, np.int32, np.bool_
+f4, f8, i8, i4, u8, b1 = np.float32, np.float64, np.int64, np.int32, np.uint64, np.bool_
 
 """
 
@@ -40,18 +42,47 @@ def build(capture: Capture, inputs: list[Place], outputs: list[Any], kept: list[
     report = Report(recorded=len(capture.calls))
     calls, renamed = without_copies(needed(capture.calls, outputs), outputs, inputs)
     outputs = [renamed(x) if type(x) is Place else x for x in outputs]
+    calls = [_narrowed(call) for call in calls]
     parts = grouped(calls)
     own = {out.memory for out, keep in zip(outputs, kept, strict=True) if keep and type(out) is Place}
     wanted = {out.memory for out in outputs if type(out) is Place}
     registers = _registers(parts, wanted)
     writer = _Compiler(*_layout(parts, own, wanted, registers, report), registers)
     writer.initials = initials(calls)
+    writer.compared = _compared(calls)
     run, source, mutates_from = writer.compose(parts, inputs, outputs, kept, report)
     buffers = [writer.kept]
     keeps = [
         writer.array(out) if keep and type(out) is Place else None for out, keep in zip(outputs, kept, strict=True)
     ]
     return Plan(run, report, keeps, buffers, mutates_from, source, calls)
+
+
+def _narrowed(call: Call) -> Call:
+    """A large float32 exp, log or tanh that numpy works out in float64, as the loop that it is: see Segment.widened."""
+    if call.kind != "do" or getattr(call.function, "__name__", "") != "__call__" or len(call.args) != 1:
+        return call
+    function, x, out = call.function.__self__, call.args[0], call.kwargs.get("out")
+    if type(out) is not tuple or len(out) != 1 or set(call.kwargs) != {"out", "dtype", "casting"}:
+        return call
+    narrow = all(type(place) is Place and place.dtype == np.float32 for place in (x, *out))
+    if not narrow or function.__name__ not in IN_FLOAT32 or x.shape != out[0].shape:
+        return call
+    return Call("into", function, call.args, {}, out[0], call.writes, call.line)
+
+
+def _compared(calls: list[Call]) -> set[Local]:
+    """The integers that nothing is done with but to compare them with another one."""
+    users: dict[Local, list[Call]] = {}
+    for call in calls:
+        for local in call.locals():
+            users.setdefault(local, []).append(call)
+    return {
+        local
+        for local, uses in users.items()
+        if isinstance(local.value, np.integer)
+        and all(call.kind == "operator" and call.function in COMPARE and type(call.args[1]) is int for call in uses)
+    }
 
 
 def _steps(parts: list[Any]) -> list[Loop | Single | Call]:
@@ -139,6 +170,7 @@ class _Compiler(Writer):
     ) -> None:  # fmt: skip
         super().__init__(arena, offsets, set())
         self.kept, self.kept_offsets, self.registers = kept, apart, registers
+        self.compared: set[Local] = set()  # numbers that may stay Python's
 
     def array(self, place: Place) -> np.ndarray:
         if place.memory in self.kept_offsets:

@@ -9,7 +9,7 @@ import numpy as np
 from .calls import Call, Local, Place
 from .loops import BINARY, REDUCED, UNARY, Loop, Single, axes, code
 
-TYPES = {"f4": "f4", "f8": "f8", "i8": "i8", "b1": "b1", "i4": "i4"}
+TYPES = {"f4": "f4", "f8": "f8", "i8": "i8", "b1": "b1", "i4": "i4", "u8": "u8"}
 IN_FLOAT32 = {"exp": "exp32", "tanh": "tanh32", "log": "log32"}
 IN_FLOAT64 = {
     "exp": "math.exp", "tanh": "math.tanh", "log": "log64", "sqrt": "math.sqrt", "expm1": "math.expm1",
@@ -150,6 +150,7 @@ class Segment:
         source, out = call.args[0], call.out
         combine, start = REDUCED[call.function.__name__]
         to = TYPES[code(source.dtype)]
+        start = 0 if source.dtype.kind == "u" else start
         first = f"{to}({'math.inf' if start == np.inf else '-math.inf' if start == -np.inf else start})"
         value = self.operand(source, shape, flat, source.dtype)
         rank = len(shape)
@@ -329,7 +330,9 @@ class Segment:
             ]
         elif self.checks:
             lines.append(("if bad: raise Different", self.lines))
-        for local in self.made:  # numba gives Python floats
+        for local in self.made:  # numba gives Python numbers
+            if local in self.writer.compared:
+                continue
             kind = self.writer.constant(type(local.value), type(local.value).__name__)
             lines.append((f"s{local.number} = {kind}(s{local.number})", self.lines))
         return lines

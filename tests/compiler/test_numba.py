@@ -188,6 +188,68 @@ def test_the_kernels_are_within_two_and_a_half_ulp(name: str) -> None:
         np.testing.assert_array_equal(ours[rest], truth[rest].astype(np.float32))
 
 
+def large_step(vocab: int, hidden: int, n: int):
+    """The compiled step of a large network after three runs, and the losses, eager and compiled, of these and one more.
+
+    Where exp and tanh are over more than 50,000 elements, numpy's rules for them take another way to float64.
+    """
+    models = [MLP(Config(vocab, hidden=hidden)) for _ in range(2)]
+    steps = [step_of(m, mg.optim.SGD(m.parameters(), lr=0.1), LOSSES["fused"]) for m in models]
+    compiled = mg.compile(steps[1], backend="numba", fullgraph=True)
+    rng = np.random.default_rng(0)
+    losses = []
+    for _ in range(4):
+        X, Y = rng.integers(0, vocab, (n, 3)), rng.integers(0, vocab, n)
+        losses.append((steps[0](X, Y).item(), compiled(X, Y).item()))
+    return compiled, losses
+
+
+def test_large_exps_and_tanhs_are_loops_too() -> None:
+    compiled, losses = large_step(3000, 400, 256)
+    (captured,) = compiled.captured
+    numpys = [text for text, _ in captured.plan.report.lines if "segment" not in text]
+    assert not [text for text in numpys if "exp" in text or "tanh" in text]
+    for eager, ours in losses:
+        assert abs(eager - ours) < 2e-6 * eager
+
+
+def test_kernels_are_part_of_the_loop_at_any_size() -> None:
+    """A call for each element, as LLVM left it in long functions of many arrays, takes seven times as long."""
+    before = set(sys.modules)
+    compiled, losses = large_step(27, 2000, 1024)
+    (name,) = {name for name in set(sys.modules) - before if name.startswith("minigrad_step_")}
+    segments = [f for key, f in vars(sys.modules[name]).items() if key.startswith("segment")]
+    code = "".join(text for segment in segments for text in segment.inspect_llvm().values())
+    assert "tanh" in "".join(map(str, captured_calls(compiled)))
+    assert not [line for line in code.splitlines() if " call " in line and ("tanh32" in line or "exp32" in line)]
+    for eager, ours in losses:
+        assert abs(eager - ours) < 2e-6 * eager
+
+
+def captured_calls(compiled) -> list[str]:
+    (captured,) = compiled.captured
+    return [getattr(call.function, "__name__", "") for call in captured.plan.calls]
+
+
+def test_the_largest_target_is_found_in_a_loop() -> None:
+    """cross_entropy looks at its targets as unsigned numbers, whose maximum tells of negative ones too."""
+    model = MLP(Config(27))
+    step = step_of(model, mg.optim.SGD(model.parameters(), lr=0.1), LOSSES["fused"])
+    compiled = mg.compile(step, backend="numba", fullgraph=True)
+    for Xb, Yb in batches(4):
+        compiled(Xb, Yb)
+    assert mg.compile.explain(compiled).replays == 2
+    assert not [text for text, _ in compiled.captured[0].plan.report.lines if "maximum_reduce" in text]
+    before = [p.numpy().copy() for p in map(mg.Tensor.detach, model.parameters())]
+    for wrong in (-1, 27, np.iinfo(np.int64).min):
+        with pytest.raises(IndexError, match=str(wrong)):
+            compiled(Xb, np.where(np.arange(32) == 7, wrong, Yb))
+    for p, was in zip(model.parameters(), before, strict=True):
+        np.testing.assert_array_equal(p.detach().numpy(), was)
+    compiled(Xb, Yb)
+    assert mg.compile.explain(compiled).replays == 3
+
+
 def test_an_index_out_of_range_is_refused_as_eagerly_and_changes_nothing() -> None:
     model = MLP(Config(27))
     step = mg.compile(step_of(model, mg.optim.SGD(model.parameters(), lr=0.1), LOSSES["fused"]), backend="numba")
