@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import math
+import weakref
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -267,7 +268,9 @@ class Writer:
         filename = f"<captured step {next(_number)}>"
         linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
         exec(compile(source, filename, "exec"), self.scope)
-        return self.scope["replay"], source, outside or source.count("\n") + 1
+        replay = self.scope.pop("replay")  # which holds the scope: a circle would keep the memory until gc runs
+        weakref.finalize(replay, linecache.cache.pop, filename, None).atexit = False
+        return replay, source, outside or source.count("\n") + 1
 
 
 def _hint(function: Any) -> str:

@@ -145,7 +145,7 @@ class Guard:
             "    except (KeyError, IndexError, AttributeError, ValueError, TypeError):\n        return False\n"
         )
         exec(compile(source, "<guard of a captured step>", "exec"), scope)
-        self.ok = scope["ok"]
+        self.ok = scope.pop("ok")
 
     def broken(self) -> list[str]:
         """What is different, in words."""

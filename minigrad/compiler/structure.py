@@ -64,7 +64,7 @@ class Structure:
         )
         exec(compile(source, "<arguments of a captured step>", "exec"), self.scope)
         self._data = []
-        self.fits, self.arrays = self.scope["fits"], self.scope["arrays"]
+        self.fits, self.arrays = self.scope.pop("fits"), self.scope.pop("arrays")
 
     def words(self) -> str:
         """The arguments, for explain()."""

@@ -1,6 +1,7 @@
 """The memory of a captured step: what capturing takes at most, and what is held afterwards."""
 
 import gc
+import linecache
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -85,6 +86,26 @@ def test_capturing_takes_no_more_at_once_than_the_step_as_it_is_written() -> Non
     assert eager > 10 * VALUE
     assert capturing < 1.3 * eager  # its Python, that constant, and gradients twice at the end
     assert replay < VALUE / 10
+
+
+def test_a_dropped_step_gives_its_memory_back_at_once() -> None:
+    """Without a circle that the garbage collector would have to find; it may run much later."""
+    train = step()
+    train()
+    gc.collect()
+    lines, before = len(linecache.cache), tracemalloc.get_traced_memory()[0]
+    gc.disable()
+    try:
+        compiled = mg.compile(train)
+        for _ in range(3):
+            compiled()
+        assert tracemalloc.get_traced_memory()[0] - before > 10 * VALUE
+        assert len(linecache.cache) == lines + 1  # the replay's source, for tracebacks
+        del compiled
+        assert tracemalloc.get_traced_memory()[0] - before < VALUE
+        assert len(linecache.cache) == lines
+    finally:
+        gc.enable()
 
 
 def test_values_that_die_in_the_step_make_room_for_others_that_are_told_apart() -> None:
