@@ -15,7 +15,7 @@ TAKES = ("take", "take_along_axis")
 class Memory:
     """A block of memory, by the array that owns it, and what the plan must know of its life.
 
-    `owner` is None of what the step makes itself: the step alone decides how long that lives, as without a capture.
+    `owner` is None of what the step is given or makes itself: how long that lives is as without a capture.
     """
 
     __slots__ = (
@@ -24,7 +24,7 @@ class Memory:
     )  # fmt: skip
 
     def __init__(self, owner: np.ndarray, kind: str, number: int) -> None:
-        self.owner: Any = owner if kind != "local" else None
+        self.owner: Any = owner if kind in ("external", "constant") else None
         self.kind, self.number = kind, number
         self.address, self.nbytes, self.contiguous = address(owner), owner.nbytes, owner.flags.c_contiguous
         self.shape, self.strides, self.dtype = owner.shape, owner.strides, owner.dtype

@@ -45,6 +45,7 @@ class Capture:
         self.owners: dict[int, ref[Traced]] = {}
         self.count = 0  # of Locals
         self.made = 0  # of Memories
+        self.constants: list[Memory] = []
         self.alive: dict[int, ref[np.ndarray]] = {}  # by id: what the step made, and another may come in the place of
         self.handled: list[tuple[Any, Any]] = []  # (container, key): Python state that each replay works out itself
         self.numbers: list[Number] = []
@@ -94,7 +95,9 @@ class Capture:
         key = id(owner)
         memory = self.memories[key] = Memory(owner, kind, self.made)
         self.made += 1
-        if kind == "local":
+        if kind == "constant":
+            self.constants.append(memory)
+        if memory.owner is None:
             memories, alive = self.memories, self.alive
 
             def gone(_: Any) -> None:

@@ -96,7 +96,7 @@ def _followed(
             for array, path, was in held:
                 if array.tobytes() != was:
                     raise Unfit(f"it changes the numpy array {path}")
-            if any(memory.kind == "constant" and memory.changed() for memory in capture.memories.values()):
+            if any(memory.changed() for memory in capture.constants):
                 raise Unfit("it changes an array that it made itself, unseen, after it used it")
             code.add(set(), watch.dynamic)
             after = reach(roots, code)
