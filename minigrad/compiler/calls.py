@@ -15,7 +15,7 @@ TAKES = ("take", "take_along_axis")
 class Memory:
     """A block of memory, by the array that owns it, and what the plan must know of its life.
 
-    `owner` is None of what the step is given or makes itself: how long that lives is as without a capture.
+    `owner` is None but of a constant: all else lives as long as it would without a capture.
     """
 
     __slots__ = (
@@ -24,7 +24,7 @@ class Memory:
     )  # fmt: skip
 
     def __init__(self, owner: np.ndarray, kind: str, number: int) -> None:
-        self.owner: Any = owner if kind in ("external", "constant") else None
+        self.owner: Any = owner if kind == "constant" else None
         self.kind, self.number = kind, number
         self.address, self.nbytes, self.contiguous = address(owner), owner.nbytes, owner.flags.c_contiguous
         self.shape, self.strides, self.dtype = owner.shape, owner.strides, owner.dtype
@@ -50,7 +50,7 @@ class Place:
         self.memory = memory
         self.shape, self.strides, self.dtype = value.shape, value.strides, value.dtype
         self.offset = address(value) - memory.address
-        self.value: Any = value if memory.owner is not None else None
+        self.value: Any = value if memory.kind in ("external", "constant") else None  # which a replay uses itself
 
     @property
     def whole(self) -> bool:

@@ -46,7 +46,7 @@ class Capture:
         self.count = 0  # of Locals
         self.made = 0  # of Memories
         self.constants: list[Memory] = []
-        self.alive: dict[int, ref[np.ndarray]] = {}  # by id: what the step made, and another may come in the place of
+        self.alive: dict[int, ref[np.ndarray]] = {}  # by id: of all but constants, since another may come in its place
         self.handled: list[tuple[Any, Any]] = []  # (container, key): Python state that each replay works out itself
         self.numbers: list[Number] = []
         self.types: list[tuple[Callable[[], Any], type]] = []  # what reads a number that numpy got as it is, its type
@@ -88,7 +88,8 @@ class Capture:
     def leave(self) -> None:
         """The run is over."""
         self.open = False
-        self.owners.clear()
+        for known in (self.owners, self.alive, self.memories):
+            known.clear()
         self.take_back()
 
     def _memory(self, owner: np.ndarray, kind: str) -> Memory:
@@ -97,11 +98,12 @@ class Capture:
         self.made += 1
         if kind == "constant":
             self.constants.append(memory)
-        if memory.owner is None:
+        else:
             memories, alive = self.memories, self.alive
 
             def gone(_: Any) -> None:
-                del memories[key], alive[key]
+                memories.pop(key, None)  # in whatever thread that is
+                alive.pop(key, None)
 
             alive[key] = ref(owner, gone)
         return memory

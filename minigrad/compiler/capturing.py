@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 from .. import dtypes
 from ..graph import Engine
@@ -68,12 +69,14 @@ def _followed(
     """The run itself; into *left* go references to the traced arrays that outlived it."""
     roots = [(function, getattr(function, "__qualname__", "step")), *structure.objects]
     before = reach(roots, code)
-    grads = {tensor: tensor._grad for tensor in before.tensors}
+    # Weakly, so that zero_grad() frees them as it would without a capture.
+    grads = {tensor: None if tensor._grad is None else ref(tensor._grad) for tensor in before.tensors}
     held = [(array, path, array.tobytes()) for array, path in before.arrays if array.nbytes <= SMALL]
-    swapped: list[tuple[Tensor, Any, Any]] = []
+    swapped: list[tuple[Any, Any, Any]] = []
+    of_grads: dict[int, Any] = {}
     watch = Watch(lambda reason, frame: capture.refuse(f"it {_at(reason, frame)}"))
     try:
-        _swap(capture, before, grads, swapped)
+        of_grads = _swap(capture, before, grads, swapped)
         _lend(capture, before)
         given_args, given_kwargs = structure.enter(capture, args, kwargs)
         Engine.capture = capture
@@ -82,7 +85,7 @@ def _followed(
     finally:
         Engine.capture = None
         capture.leave()
-        memories = _restore(swapped)
+        memories = _restore(swapped) | of_grads
         structure.leave()
         survivors = concrete(left)
     captured = None
@@ -110,7 +113,7 @@ def _followed(
 
 
 def finish(
-    capture: Capture, structure: Structure, before: Reached, grads: dict[Tensor, Tensor | None], after: Reached,
+    capture: Capture, structure: Structure, before: Reached, grads: dict[Tensor, ref[Tensor] | None], after: Reached,
     result: Any, memories: dict[int, Any], survivors: dict[int, Any], backend: str,
 ) -> Captured:  # fmt: skip
     """The captured run, if a replay can stand for it; or Unfit, saying why not."""
@@ -128,11 +131,12 @@ def finish(
             raise Unfit(f"it puts a new Tensor in {path}")
         if tensor._node is not None:
             raise Unfit(f"it goes on from {path}, a Tensor of a graph made before it: detach() that")
-        gradient = tensor._grad
-        if gradient is grads[tensor]:
-            continue
+        gradient, there = tensor._grad, grads[tensor]
         if gradient is None:
-            captured.cleared.append(tensor)
+            if there is not None:
+                captured.cleared.append(tensor)
+            continue
+        if there is not None and gradient is there():
             continue
         captured.gradients.append((tensor, gradient, outputs.gradient(gradient, path)))
     captured.result = outputs.template(result)
@@ -160,26 +164,38 @@ def finish(
     for tensor in before.tensors:
         if memories.get(id(tensor)) in written:
             captured.written.append(tensor)
-    structure.apart_from([memory.owner for memory in written])
-    used = {place.memory for call in captured.plan.calls for place in call.places()}
+    used = {place.memory: place.value for call in captured.plan.calls for place in call.places()}
+    structure.apart_from([root(used[memory]) for memory in written])
     captured.guard = _guard(after, grads, capture, used, memories)
     return captured
 
 
 def _swap(
-    capture: Capture, before: Reached, grads: dict[Tensor, Tensor | None], swapped: list[tuple[Tensor, Any, Any]]
-) -> None:
-    """Put traced arrays into the Tensors that the step can reach; into *swapped* goes what to put back."""
+    capture: Capture, before: Reached, grads: dict[Tensor, ref[Tensor] | None], swapped: list[tuple[Any, Any, Any]]
+) -> dict[int, Any]:
+    """Put traced arrays into the Tensors that the step can reach, and into their gradients.
+
+    Into *swapped* goes what to put back: (what gives the Tensor, its array, what gives the traced one). Returns the
+    memory of each gradient by the id of its reference in *grads*, which is there when the gradient is no more.
+    """
+    memories: dict[int, Any] = {}
     for array, _ in before.arrays:
         if array.dtype.kind in "fiub" and array.dtype in dtypes.SUPPORTED:
             capture.enter(array, "external")
-    for tensor in [*before.tensors, *(g for g in grads.values() if g is not None)]:
-        if type(tensor.array) is Traced:  # reached twice
+    for tensor in before.tensors:
+        if type(tensor.array) is not Traced:  # or it was reached twice
+            array = tensor._shared()
+            tensor.array = capture.enter(array, "external")
+            swapped.append((lambda tensor=tensor: tensor, array, ref(tensor.array)))
+    for there in grads.values():
+        gradient = there() if there is not None else None
+        if gradient is None:
             continue
-        array = tensor._shared()
-        traced = capture.enter(array, "external")
-        tensor.array = traced
-        swapped.append((tensor, array, traced))
+        if type(gradient.array) is not Traced:
+            gradient.array = capture.enter(gradient._shared(), "external")
+            swapped.append((there, None, ref(gradient.array)))
+        memories[id(there)] = gradient.array.place.memory
+    return memories
 
 
 def _lend(capture: Capture, before: Reached) -> None:
@@ -195,18 +211,19 @@ def _lend(capture: Capture, before: Reached) -> None:
             capture.lend(vars(thing), "_last_lr")
 
 
-def _restore(swapped: list[tuple[Tensor, Any, Any]]) -> dict[int, Any]:
+def _restore(swapped: list[tuple[Any, Any, Any]]) -> dict[int, Any]:
     """Put the arrays back; returns each Tensor's memory by its id, where its array is still the same."""
     memories = {}
-    for tensor, array, traced in swapped:
-        if tensor.array is traced:
-            tensor.array = array
-            memories[id(tensor)] = traced.place.memory
+    for alive, array, traced in swapped:
+        tensor = alive()
+        if tensor is not None and type(tensor.array) is Traced and tensor.array is traced():
+            memories[id(tensor)] = tensor.array.place.memory
+            tensor.array = tensor.array.value if array is None else array
     return memories
 
 
 def _guard(
-    after: Reached, grads: dict[Tensor, Any], capture: Capture, used: set[Any], memories: dict[int, Any]
+    after: Reached, grads: dict[Tensor, Any], capture: Capture, used: dict[Any, Any], memories: dict[int, Any]
 ) -> Guard:
     own = owned(after, capture.handled)
     entries = [e for e in after.entries if id(e) not in own]
@@ -226,10 +243,13 @@ def _guard(
         more.append(("{t}._node is {n}", {"t": tensor, "n": tensor._node}))
         if tensor._requires_grad and not (tensor._extra and tensor._extra.hooks):
             more.append(("({t}._extra is None or not {t}._extra.hooks)", {"t": tensor}))
-        gradient = grads.get(tensor)
-        if gradient is None:
+        there = grads.get(tensor)
+        gradient = there() if there is not None else None
+        if there is None:
             more.append(("{t}._grad is None", {"t": tensor}))
-        elif memories.get(id(gradient)) in used:
+        elif memories.get(id(there)) in used:
+            if gradient is None:
+                raise Unfit("it uses a gradient of before it and then puts another in its place")
             more.append(("{t}._grad is {g} and {g}.array is {a}", {"t": tensor, "g": gradient, "a": gradient.array}))
         else:
             more.append(("{t}._grad is not None", {"t": tensor}))

@@ -134,6 +134,27 @@ def test_gradients_are_accumulated_in_and_out_of_the_step() -> None:
     assert replays(world) >= 2, about(world)
 
 
+def test_the_gradient_of_the_call_before_is_read_and_then_replaced() -> None:
+    """What is read is another one in each call, which no replay could follow: nothing old may be given."""
+
+    def make(wrap: Any) -> SimpleNamespace:
+        model = nn.Linear(3, 4)
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+
+        def step(x: Any) -> Any:
+            before = model.weight.grad.abs().sum() if model.weight.grad is not None else mg.tensor(-1.0)
+            optimizer.zero_grad()
+            (model(x) ** 2).sum().backward()
+            optimizer.step()
+            return before
+
+        return SimpleNamespace(model=model, optimizer=optimizer, step=wrap(step))
+
+    world = beside(make, [call(BATCH * k) for k in (1, 2, 3, 4, 5, 6, 7)])
+    assert replays(world) == 0
+    assert "gradient" in about(world) or "captured 8 times" in about(world)
+
+
 def test_a_hook_taken_away() -> None:
     def remove(world: SimpleNamespace) -> None:
         world.handle.remove()
