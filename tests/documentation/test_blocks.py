@@ -29,6 +29,7 @@ def name(path: Path) -> str:
 def test_page(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = Page(path, NAMES.get(name(path), dict)())
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINIGRAD_CACHE_DIR", str(tmp_path / "cache"))
     (tmp_path / "names.txt").symlink_to(ROOT / "names.txt")  # pages are read in the checkout
     page.run()
     assert page.ran == len(blocks(page.text))
