@@ -34,12 +34,14 @@ def turns(
     least: int = 5,
     most: int = 300,
     calls_each: int | None = None,
+    collect: bool = False,
 ) -> dict[str, list[float]]:
     """Seconds a call, of each contender in each round; the contenders take turns until `seconds` are over.
 
     A turn is about 4 ms of calls, or one call. Each round starts with another contender, so that none always follows
     the same one. before[name] is run before each call of a contender, untimed (its turn is then one call).
-    calls_each: the calls of a turn, where they are known and warm.
+    calls_each: the calls of a turn, where they are known and warm. collect: garbage is collected at the end of each
+    turn, within its time, so that who leaves some pays for it and nobody else.
     """
     before = before or {}
     clock = time.perf_counter
@@ -77,12 +79,16 @@ def turns(
                 elif n == 1:
                     began = clock()
                     run()
+                    if collect:
+                        gc.collect()
                     took = clock() - began
                 else:
                     loop = range(n)
                     began = clock()
                     for _ in loop:
                         run()
+                    if collect:
+                        gc.collect()
                     took = clock() - began
                 times[name].append(took / n)
     finally:

@@ -42,5 +42,5 @@ def run(job: Job) -> None:
     ready = job.agreeing(SCALARS, PEERS, prepare, "minigrad", relative=True)
     long = n >= 100_000  # rounds of many seconds: two, or one, and the check before them was the warm-up
     least = 1 if n > 100_000 else 2 if long else 3
-    times = turns(ready, job.seconds(4, 1.5), least=least, calls_each=1 if long else None)
+    times = turns(ready, job.seconds(4, 1.5), least=least, calls_each=1 if long else None, collect=True)
     job.rows += rows(times, "ns", ("torch eager", "micrograd"), program.nodes, case=case)
