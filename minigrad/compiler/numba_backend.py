@@ -49,7 +49,7 @@ def build(capture: Capture, inputs: list[Place], outputs: list[Any], kept: list[
     registers = _registers(parts, wanted)
     writer = _Compiler(*_layout(parts, own, wanted, registers, report), registers)
     writer.initials = initials(calls)
-    writer.compared = _compared(calls)
+    writer.compared = _compared(calls) - {x for x in outputs if type(x) is Local}
     run, source, mutates_from = writer.compose(parts, inputs, outputs, kept, report)
     buffers = [writer.kept]
     keeps = [
