@@ -6,6 +6,8 @@ the same 30, since a share of 15 drawn anew hangs on chance.
 
 import os
 import re
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -101,3 +103,46 @@ def test_random_programs(dtype: Any) -> None:
     with np.errstate(all="ignore"):
         check()
     assert np.mean(np.array(replayed) >= 2) > 0.4, replayed
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_random_programs_in_numba(dtype: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within rounding of the eager ones, call by call from the same leaves; a fifth of the examples, which compile."""
+    pytest.importorskip("numba", reason="random programs are not compiled: numba is not installed (the extra jit)")
+    monkeypatch.setenv("MINIGRAD_CACHE_DIR", str(tmp_path))
+    replayed = []
+    close = 1e-3 if dtype is np.float32 else 1e-8
+
+    def near(got: Any, want: Any) -> bool:
+        got, want = np.asarray(got.array), np.asarray(want.array)
+        finite = np.abs(want[np.isfinite(want)])
+        size = max(1e-3, finite.max(initial=0))
+        same = got.shape == want.shape and got.dtype == want.dtype
+        return same and np.allclose(got, want, rtol=close, atol=close * size, equal_nan=True)
+
+    @settings(
+        max_examples=EXAMPLES // 5, suppress_health_check=SLOW, deadline=None, derandomize=not ANEW,
+        **({} if ANEW else {"database": None}), phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    )  # fmt: skip
+    @given(programs(14))
+    def check(program: Program) -> None:
+        note(f"{program}")
+        eager = world(lambda step: step, program, dtype)
+        compiled = world(partial(mg.compile, backend="numba"), program, dtype)
+        for call in range(4):
+            rng = np.random.default_rng(call)
+            data = [rng.uniform(-1, 1, shape).astype(dtype) for shape in eager.shapes]
+            want, got = attempt(eager, data), attempt(compiled, data)
+            if isinstance(want, str) or isinstance(got, str):
+                assert got == want, f"call {call}\n{mg.compile.explain(compiled.step)}"
+                continue
+            assert all(map(near, got, want)), f"call {call}\n{mg.compile.explain(compiled.step)}"
+            assert all(map(near, compiled.leaves, eager.leaves)), f"leaves after call {call}"
+            with mg.no_grad():
+                for ours, theirs in zip(compiled.leaves, eager.leaves, strict=True):
+                    ours.data.copy_(theirs.data)
+        replayed.append(mg.compile.explain(compiled.step).replays)
+
+    with np.errstate(all="ignore"):
+        check()
+    assert np.mean(np.array(replayed) >= 2) > 0.3, replayed
