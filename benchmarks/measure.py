@@ -74,22 +74,15 @@ def turns(
                     given = before[name]()
                     began = clock()
                     run(given)
-                    took = clock() - began
-                    given = None
-                elif n == 1:
-                    began = clock()
-                    run()
-                    if collect:
-                        gc.collect()
-                    took = clock() - began
                 else:
                     loop = range(n)
                     began = clock()
                     for _ in loop:
                         run()
-                    if collect:
-                        gc.collect()
-                    took = clock() - began
+                if collect:
+                    gc.collect()
+                took = clock() - began
+                given = None
                 times[name].append(took / n)
     finally:
         gc.unfreeze()

@@ -116,20 +116,21 @@ class Blocks:
         self.writer, self.chain = writer, chain
         self.columns: list[tuple[str, np.ndarray, bool]] = []  # (name in the loop, array, whether that is scratch)
         self.scratch: dict[Memory, np.ndarray] = {}
-        self.free: list[tuple[int, int]] = []  # scratch whose value is not used again in a block
+        # Pieces of the writer's scratch, by number and bytes: those in use, and those whose value is used no more.
+        self.taken: dict[Memory, tuple[int, int]] = {}
+        self.free: list[tuple[int, int]] = []
 
     def text(self, calls: list[Call]) -> str:
         chain, writer = self.chain, self.writer
         lines = []
         mine = calls[chain.start : chain.stop]
         last = {place.memory: i for i, call in enumerate(mine) for place in call.places()}
-        taken: dict[Memory, tuple[int, int]] = {}
         for i, call in enumerate(mine):
             for place in call.places():
                 if _sliced(place, chain.shape) or place.shape == chain.shape:
-                    self._column(place, taken)
+                    self._column(place)
             lines += writer.statement(call)
-            self.free += [taken.pop(memory) for memory in [*taken] if last[memory] == i]
+            self.free += [self.taken.pop(memory) for memory in [*self.taken] if last[memory] == i]
         writer.aliases.clear()
         n, rows = chain.shape[0], chain.rows
         blocks = []
@@ -142,7 +143,7 @@ class Blocks:
         names = ", ".join(name for name, _, _ in self.columns)
         return "\n        ".join([f"for ({names},) in {held}:", *lines])
 
-    def _column(self, place: Place, taken: dict[Memory, tuple[int, int]]) -> None:
+    def _column(self, place: Place) -> None:
         writer, memory = self.writer, place.memory
         key = writer.key(place)
         if key in writer.aliases:
@@ -151,25 +152,20 @@ class Blocks:
         writer.aliases[key] = name
         if memory in self.chain.scratch:
             if memory not in self.scratch:
-                self.scratch[memory] = self._block((self.chain.rows, *place.shape[1:]), place.dtype, memory, taken)
+                self.scratch[memory] = self._block((self.chain.rows, *place.shape[1:]), place)
             self.columns.append((name, self.scratch[memory], True))
         else:
             self.columns.append((name, writer.array(place), False))
 
-    def _block(
-        self, shape: tuple[int, ...], dtype: Any, memory: Memory, taken: dict[Memory, tuple[int, int]]
-    ) -> np.ndarray:
-        """A block's worth of memory, shared with all whose values are not needed at the same time, in other chains too.
-
-        By (how many are in use before it, bytes) in the writer's scratch.
-        """
-        size = dtype.itemsize * int(np.prod(shape))
-        at = next((one for one in reversed(self.free) if one[1] == size), None)  # the one most likely in the cache
-        if at is None:
-            at = (sum(n == size for _, n in [*self.free, *taken.values()]), size)
-            if at not in self.writer.scratch:
-                self.writer.scratch[at] = np.empty(size, np.uint8)
+    def _block(self, shape: tuple[int, ...], place: Place) -> np.ndarray:
+        """A block's worth of memory, shared with what is not needed at the same time, in other chains too."""
+        size = place.dtype.itemsize * int(np.prod(shape))
+        piece = next((one for one in reversed(self.free) if one[1] == size), None)  # the one most likely in the cache
+        if piece is None:
+            piece = (sum(n == size for _, n in [*self.free, *self.taken.values()]), size)
+            if piece not in self.writer.scratch:
+                self.writer.scratch[piece] = np.empty(size, np.uint8)
         else:
-            self.free.remove(at)
-        taken[memory] = at
-        return np.ndarray(shape, dtype, self.writer.scratch[at])
+            self.free.remove(piece)
+        self.taken[place.memory] = piece
+        return np.ndarray(shape, place.dtype, self.writer.scratch[piece])

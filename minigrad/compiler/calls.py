@@ -19,13 +19,13 @@ class Memory:
     """
 
     __slots__ = (
-        "address", "contiguous", "dtype", "first", "initial", "kind", "last", "nbytes", "number", "owner", "seen",
-        "shape", "strides",
+        "address", "contiguous", "dtype", "first", "initial", "kind", "last", "nbytes", "owner", "seen", "shape",
+        "strides",
     )  # fmt: skip
 
-    def __init__(self, owner: np.ndarray, kind: str, number: int) -> None:
+    def __init__(self, owner: np.ndarray, kind: str) -> None:
         self.owner: Any = owner if kind == "constant" else None
-        self.kind, self.number = kind, number
+        self.kind = kind
         self.address, self.nbytes, self.contiguous = address(owner), owner.nbytes, owner.flags.c_contiguous
         self.shape, self.strides, self.dtype = owner.shape, owner.strides, owner.dtype
         self.first = self.last = -1  # the calls that use it first and last

@@ -44,7 +44,6 @@ class Capture:
         # by the owner's id, the one that views of it have as their base
         self.owners: dict[int, ref[Traced]] = {}
         self.count = 0  # of Locals
-        self.made = 0  # of Memories
         self.constants: list[Memory] = []
         self.alive: dict[int, ref[np.ndarray]] = {}  # by id: of all but constants, since another may come in its place
         self.handled: list[tuple[Any, Any]] = []  # (container, key): Python state that each replay works out itself
@@ -94,8 +93,7 @@ class Capture:
 
     def _memory(self, owner: np.ndarray, kind: str) -> Memory:
         key = id(owner)
-        memory = self.memories[key] = Memory(owner, kind, self.made)
-        self.made += 1
+        memory = self.memories[key] = Memory(owner, kind)
         if kind == "constant":
             self.constants.append(memory)
         else:

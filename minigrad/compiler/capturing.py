@@ -13,7 +13,7 @@ from ..modes import _recording
 from ..optim.lr_scheduler import LRScheduler
 from ..optim.optimizer import Optimizer
 from ..tensor import Tensor
-from .calls import may_stop_after, root
+from .calls import Memory, may_stop_after, root
 from .capture import Capture
 from .replay import Captured
 from .results import Outputs, Unfit
@@ -24,6 +24,10 @@ from .walk import Code, Reached, reach
 from .watching import Watch
 
 SMALL = 65_536  # bytes of a numpy array that is compared before each replay
+# Where a traced array was put in place of one: the Tensor, and that array. And of each Tensor its gradient of before,
+# with its memory. All weakly, so that zero_grad() frees them as it would without a capture.
+Swapped = list[tuple[ref[Tensor], ref[Traced]]]
+Grads = dict[Tensor, tuple[ref[Tensor], Memory] | None]
 
 
 def look(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Code, str | None]:
@@ -69,14 +73,12 @@ def _followed(
     """The run itself; into *left* go references to the traced arrays that outlived it."""
     roots = [(function, getattr(function, "__qualname__", "step")), *structure.objects]
     before = reach(roots, code)
-    # Weakly, so that zero_grad() frees them as it would without a capture.
-    grads = {tensor: None if tensor._grad is None else ref(tensor._grad) for tensor in before.tensors}
+    grads: Grads = dict.fromkeys(before.tensors)
     held = [(array, path, array.tobytes()) for array, path in before.arrays if array.nbytes <= SMALL]
-    swapped: list[tuple[Any, Any, Any]] = []
-    of_grads: dict[int, Any] = {}
+    swapped: Swapped = []
     watch = Watch(lambda reason, frame: capture.refuse(f"it {_at(reason, frame)}"))
     try:
-        of_grads = _swap(capture, before, grads, swapped)
+        _swap(capture, before, grads, swapped)
         _lend(capture, before)
         given_args, given_kwargs = structure.enter(capture, args, kwargs)
         Engine.capture = capture
@@ -85,7 +87,7 @@ def _followed(
     finally:
         Engine.capture = None
         capture.leave()
-        memories = _restore(swapped) | of_grads
+        memories = _restore(swapped)
         structure.leave()
         survivors = concrete(left)
     captured = None
@@ -113,8 +115,8 @@ def _followed(
 
 
 def finish(
-    capture: Capture, structure: Structure, before: Reached, grads: dict[Tensor, ref[Tensor] | None], after: Reached,
-    result: Any, memories: dict[int, Any], survivors: dict[int, Any], backend: str,
+    capture: Capture, structure: Structure, before: Reached, grads: Grads, after: Reached,
+    result: Any, memories: dict[int, Memory], survivors: dict[int, Any], backend: str,
 ) -> Captured:  # fmt: skip
     """The captured run, if a replay can stand for it; or Unfit, saying why not."""
     if structure.written(capture):
@@ -131,12 +133,12 @@ def finish(
             raise Unfit(f"it puts a new Tensor in {path}")
         if tensor._node is not None:
             raise Unfit(f"it goes on from {path}, a Tensor of a graph made before it: detach() that")
-        gradient, there = tensor._grad, grads[tensor]
+        gradient, old = tensor._grad, grads[tensor]
         if gradient is None:
-            if there is not None:
+            if old is not None:
                 captured.cleared.append(tensor)
             continue
-        if there is not None and gradient is there():
+        if old is not None and gradient is old[0]():
             continue
         captured.gradients.append((tensor, gradient, outputs.gradient(gradient, path)))
     captured.result = outputs.template(result)
@@ -170,32 +172,18 @@ def finish(
     return captured
 
 
-def _swap(
-    capture: Capture, before: Reached, grads: dict[Tensor, ref[Tensor] | None], swapped: list[tuple[Any, Any, Any]]
-) -> dict[int, Any]:
-    """Put traced arrays into the Tensors that the step can reach, and into their gradients.
-
-    Into *swapped* goes what to put back: (what gives the Tensor, its array, what gives the traced one). Returns the
-    memory of each gradient by the id of its reference in *grads*, which is there when the gradient is no more.
-    """
-    memories: dict[int, Any] = {}
+def _swap(capture: Capture, before: Reached, grads: Grads, swapped: Swapped) -> None:
+    """Put traced arrays into the Tensors that the step can reach, and into their gradients, which go into *grads*."""
     for array, _ in before.arrays:
         if array.dtype.kind in "fiub" and array.dtype in dtypes.SUPPORTED:
             capture.enter(array, "external")
     for tensor in before.tensors:
-        if type(tensor.array) is not Traced:  # or it was reached twice
-            array = tensor._shared()
-            tensor.array = capture.enter(array, "external")
-            swapped.append((lambda tensor=tensor: tensor, array, ref(tensor.array)))
-    for there in grads.values():
-        gradient = there() if there is not None else None
-        if gradient is None:
-            continue
-        if type(gradient.array) is not Traced:
-            gradient.array = capture.enter(gradient._shared(), "external")
-            swapped.append((there, None, ref(gradient.array)))
-        memories[id(there)] = gradient.array.place.memory
-    return memories
+        for x in (tensor, tensor._grad):
+            if x is not None and type(x.array) is not Traced:  # or it was reached before
+                x.array = capture.enter(x._shared(), "external")
+                swapped.append((ref(x), ref(x.array)))
+        if tensor._grad is not None:
+            grads[tensor] = ref(tensor._grad), tensor._grad.array.place.memory
 
 
 def _lend(capture: Capture, before: Reached) -> None:
@@ -211,19 +199,19 @@ def _lend(capture: Capture, before: Reached) -> None:
             capture.lend(vars(thing), "_last_lr")
 
 
-def _restore(swapped: list[tuple[Any, Any, Any]]) -> dict[int, Any]:
+def _restore(swapped: Swapped) -> dict[int, Memory]:
     """Put the arrays back; returns each Tensor's memory by its id, where its array is still the same."""
     memories = {}
-    for alive, array, traced in swapped:
-        tensor = alive()
-        if tensor is not None and type(tensor.array) is Traced and tensor.array is traced():
-            memories[id(tensor)] = tensor.array.place.memory
-            tensor.array = tensor.array.value if array is None else array
+    for alive, was in swapped:
+        tensor, traced = alive(), was()
+        if tensor is not None and traced is not None and tensor.array is traced:
+            memories[id(tensor)] = traced.place.memory
+            tensor.array = traced.value
     return memories
 
 
 def _guard(
-    after: Reached, grads: dict[Tensor, Any], capture: Capture, used: dict[Any, Any], memories: dict[int, Any]
+    after: Reached, grads: Grads, capture: Capture, used: dict[Memory, Any], memories: dict[int, Memory]
 ) -> Guard:
     own = owned(after, capture.handled)
     entries = [e for e in after.entries if id(e) not in own]
@@ -243,11 +231,11 @@ def _guard(
         more.append(("{t}._node is {n}", {"t": tensor, "n": tensor._node}))
         if tensor._requires_grad and not (tensor._extra and tensor._extra.hooks):
             more.append(("({t}._extra is None or not {t}._extra.hooks)", {"t": tensor}))
-        there = grads.get(tensor)
-        gradient = there() if there is not None else None
-        if there is None:
+        old = grads[tensor]
+        if old is None:
             more.append(("{t}._grad is None", {"t": tensor}))
-        elif memories.get(id(there)) in used:
+        elif old[1] in used:
+            gradient = old[0]()
             if gradient is None:
                 raise Unfit("it uses a gradient of before it and then puts another in its place")
             more.append(("{t}._grad is {g} and {g}.array is {a}", {"t": tensor, "g": gradient, "a": gradient.array}))

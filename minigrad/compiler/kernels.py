@@ -50,9 +50,9 @@ def fma(typing_context: Any, x: Any, y: Any, z: Any) -> Any:
 
 
 @numba.njit(error_model="numpy", fastmath=False, forceinline=True)
-def exp32(x):
-    x = min(max(x, f4(-104.0)), f4(89.0)) if x == x else x
-    n = i4(fma(x, f4(1.44269504088896341), f4(0.5) if x >= f4(0.0) else f4(-0.5)))
+def _reduced(x, half):
+    """(n, exp(r) - 1) with x = n log(2) + r; half: 0.5 with the sign of x."""
+    n = i4(fma(x, f4(1.44269504088896341), half))
     k = f4(n)
     r = fma(k, f4(2.12194440e-4), fma(k, f4(-0.693359375), x))
     p = fma(f4(1.9875691500e-4), r, f4(1.3981999507e-3))
@@ -60,28 +60,25 @@ def exp32(x):
     p = fma(p, r, f4(4.1665795894e-2))
     p = fma(p, r, f4(1.6666665459e-1))
     p = fma(p, r, f4(5.0000001201e-1))
-    p = fma(p * r, r, r) + f4(1.0)
+    return n, fma(p * r, r, r)
+
+
+@numba.njit(error_model="numpy", fastmath=False, forceinline=True)
+def exp32(x):
+    x = min(max(x, f4(-104.0)), f4(89.0)) if x == x else x
+    n, p = _reduced(x, f4(0.5) if x >= f4(0.0) else f4(-0.5))
     # In two factors, since 2**n alone has no float32 at either end.
     half = n >> i4(1)
     low = _from_bits(i4((half + i4(127)) << i4(23)))
     high = _from_bits(i4((n - half + i4(127)) << i4(23)))
-    return p * low * high
+    return (p + f4(1.0)) * low * high
 
 
 @numba.njit(error_model="numpy", fastmath=False, forceinline=True)
 def tanh32(x):
     # e / (e + 2) with e = exp(2|x|) - 1, whose parts stay exact near 0: one way for every x, so that it is vector code.
     a = abs(x)
-    z = (min(a, f4(10.0)) if a == a else a) * f4(2.0)
-    n = i4(fma(z, f4(1.44269504088896341), f4(0.5)))
-    k = f4(n)
-    r = fma(k, f4(2.12194440e-4), fma(k, f4(-0.693359375), z))
-    p = fma(f4(1.9875691500e-4), r, f4(1.3981999507e-3))
-    p = fma(p, r, f4(8.3334519073e-3))
-    p = fma(p, r, f4(4.1665795894e-2))
-    p = fma(p, r, f4(1.6666665459e-1))
-    p = fma(p, r, f4(5.0000001201e-1))
-    p = fma(p * r, r, r)
+    n, p = _reduced((min(a, f4(10.0)) if a == a else a) * f4(2.0), f4(0.5))
     s = _from_bits(i4((n + i4(127)) << i4(23)))
     e = fma(p, s, s - f4(1.0))
     t = e / (e + f4(2.0))
