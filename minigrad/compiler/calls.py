@@ -68,6 +68,16 @@ class Place:
             step *= n
         return True
 
+    @property
+    def transposed(self) -> Place:
+        """The same memory with the last two axes exchanged."""
+        made = object.__new__(Place)
+        made.memory, made.offset, made.dtype = self.memory, self.offset, self.dtype
+        made.shape = (*self.shape[:-2], *self.shape[:-3:-1])
+        made.strides = (*self.strides[:-2], *self.strides[:-3:-1])
+        made.value = None if self.value is None else self.value.swapaxes(-1, -2)
+        return made
+
     def same(self, other: Place) -> bool:
         """Whether this is the very same array in the same memory."""
         return (

@@ -378,10 +378,12 @@ class Capture:
 
     # ------------------------------------------------------------------------- Python numbers, worked out anew
 
-    def host(self, function: Callable[..., Any], args: tuple[Any, ...], state: Iterable[tuple[Any, Any]]) -> Any:
+    def host(
+        self, function: Callable[..., Any], args: tuple[Any, ...], state: Iterable[tuple[Any, Any]], changes: bool
+    ) -> Any:
         """function(*args), a Python number or a tuple of them: a replay calls it again.
 
-        state: (container, key) of the Python state that the function reads or changes.
+        state: (container, key) of the Python state that the function reads, and changes if it says so.
         """
         state = list(state)
         self.take_back(state)
@@ -394,7 +396,8 @@ class Capture:
         for value in made if several else () if made is None else (made,):
             outs.append(Local(self.count, value))
             self.count += 1
-        self.calls.append(Call("host", partial(function, *args), (), {}, outs, [], self.line()))
+        reads = {} if changes else {"reads": True}
+        self.calls.append(Call("host", partial(function, *args), (), reads, outs, [], self.line()))
         numbers = tuple([Number(local.value, local, self) for local in outs])
         for container, key in state:
             self.lend(container, key)

@@ -116,7 +116,7 @@ class Compiled:
             return captured.run(args, kwargs)
         except Exception as error:
             line = _line_of(error)
-            if line >= captured.plan.mutates_from:
+            if line >= captured.plan.mutates_from and not isinstance(error, Different):
                 where = captured.plan.where(line)
                 if where:
                     error.add_note(f"in a replay of {where[2]}, {where[0]}, line {where[1]}")

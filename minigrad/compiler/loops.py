@@ -33,6 +33,8 @@ REDUCED = {
 }
 NUMBERS = (int, float, np.float32, np.float64, np.int64)
 DTYPES = {"f4", "f8", "i8", "b1", "i4"}
+# Up to so many multiplications a matrix product is a loop here: beyond them BLAS is faster, with several threads too.
+SMALL = 1 << 20
 
 
 @dataclass
@@ -49,7 +51,7 @@ class Loop:
 
 @dataclass
 class Single:
-    """A call that is a loop of its own kind: gather, scatter or fill."""
+    """A call that is a loop of its own kind: gather, scatter, fill or matrix product; or a number that is expected."""
 
     call: Call
 
@@ -119,7 +121,9 @@ def axes(call: Call) -> tuple[int, ...] | None:
 
 
 def single(call: Call) -> bool:
-    """Whether the call is a gather, scatter or fill that a loop of its own can make."""
+    """Whether the call is a gather, scatter, fill, product or expectation, for which there is a loop of its own."""
+    if call.kind == "expect" or product(call):
+        return True
     if call.kind == "fill":
         return type(call.out) is Place and usable(call.out) and type(call.args[0]) in (int, float)
     if call.kind == "getitem":
@@ -135,6 +139,28 @@ def single(call: Call) -> bool:
             at.dtype.kind == "i" and values.shape == at.shape and x.dtype == values.dtype
         )
     return False
+
+
+def product(call: Call) -> bool:
+    """Whether the call is a product of matrices, or of stacks of them, so small that a loop is faster than BLAS."""
+    out = call.out
+    if call.function is not np.matmul or call.kind not in ("ufunc", "into") or type(out) is not Place:
+        return False
+    if not usable(out, {"f4", "f8"}) or (call.kwargs and call.kwargs != {"dtype": out.dtype}):
+        return False
+    for x in call.args:
+        if type(x) is not Place or x.dtype != out.dtype or len(x.shape) < 2 or 0 in x.shape or x.memory is out.memory:
+            return False
+        if not fits_stack(x, out):
+            return False
+    n, cost = out.shape[-1], math.prod(out.shape[-2:]) * call.args[0].shape[-1]
+    return cost <= (SMALL if n >= 8 else SMALL >> 8)  # a narrow result leaves most of a vector unused
+
+
+def fits_stack(x: Place, out: Place) -> bool:
+    return len(x.shape) <= len(out.shape) and all(
+        n in (1, m) for n, m in zip(x.shape[-3::-1], out.shape[-3::-1], strict=False)
+    )
 
 
 def _indexed(x: Any, index: Any, other: Place) -> bool:

@@ -8,7 +8,6 @@ Compiled code is kept on disk, in MINIGRAD_CACHE_DIR or the user's cache folder.
 from __future__ import annotations
 
 import hashlib
-import operator
 import os
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from .arrange import COMPARE, arranged
 from .calls import Call, Local, Memory, Place
 from .capture import Capture
 from .loops import Loop, Single, grouped
@@ -26,11 +26,11 @@ from .plan import ALIGN, Plan, Report, initials, needed, without_copies
 from .segment import IN_FLOAT32, Segment
 from .source import Writer
 
-COMPARE = (operator.lt, operator.le, operator.gt, operator.ge)
 HEADER = """import math
 import numba
 import numpy as np
 from minigrad.compiler.kernels import exp32, log32, log64, maximum, minimum, plus, tanh32
+from minigrad.compiler.products import tile
 
 f4, f8, i8, i4, u8, b1 = np.float32, np.float64, np.int64, np.int32, np.uint64, np.bool_
 
@@ -42,7 +42,7 @@ def build(capture: Capture, inputs: list[Place], outputs: list[Any], kept: list[
     report = Report(recorded=len(capture.calls))
     calls, renamed = without_copies(needed(capture.calls, outputs), outputs, inputs)
     outputs = [renamed(x) if type(x) is Place else x for x in outputs]
-    calls = [_narrowed(call) for call in calls]
+    calls = arranged([_narrowed(call) for call in calls], outputs)
     parts = grouped(calls)
     own = {out.memory for out, keep in zip(outputs, kept, strict=True) if keep and type(out) is Place}
     wanted = {out.memory for out in outputs if type(out) is Place}
@@ -50,6 +50,7 @@ def build(capture: Capture, inputs: list[Place], outputs: list[Any], kept: list[
     writer = _Compiler(*_layout(parts, own, wanted, registers, report), registers)
     writer.initials = initials(calls)
     writer.compared = _compared(calls) - {x for x in outputs if type(x) is Local}
+    writer.within = _within(parts) - {x for x in outputs if type(x) is Local}
     run, source, mutates_from = writer.compose(parts, inputs, outputs, kept, report)
     buffers = [writer.kept]
     keeps = [
@@ -83,6 +84,17 @@ def _compared(calls: list[Call]) -> set[Local]:
         if isinstance(local.value, np.integer)
         and all(call.kind == "operator" and call.function in COMPARE and type(call.args[1]) is int for call in uses)
     }
+
+
+def _within(parts: list[Any]) -> set[Local]:
+    """The numbers that one run of loops makes and uses alone."""
+    where: dict[Local, set[int]] = {}
+    for i, part in enumerate(parts):
+        for step in _steps([part]):
+            for call in step.calls if isinstance(step, Loop) else [step.call if isinstance(step, Single) else step]:
+                for local in [*call.locals(), *([call.out] if type(call.out) is Local else [])]:
+                    where.setdefault(local, set()).add(i)
+    return {local for local, at in where.items() if len(at) == 1}
 
 
 def _steps(parts: list[Any]) -> list[Loop | Single | Call]:
@@ -171,6 +183,7 @@ class _Compiler(Writer):
         super().__init__(arena, offsets, set())
         self.kept, self.kept_offsets, self.registers = kept, apart, registers
         self.compared: set[Local] = set()  # numbers that may stay Python's
+        self.within: set[Local] = set()  # and those that no other call than those of their run of loops uses
 
     def array(self, place: Place) -> np.ndarray:
         if place.memory in self.kept_offsets:
@@ -194,19 +207,22 @@ class _Compiler(Writer):
         report.chains = [[_verb(call) for call in loop.calls] for loop in loops if len(loop.calls) > 1]
         report.notes.append(f"{len(segments)} compiled functions of {sum(len(s.steps) for s in segments)} loops")
         numbered = iter(segments)
-        statements: list[tuple[str, bool, Any]] = []
+        statements: list[tuple[Any, bool, Any]] = []
         changed = False
         for part in parts:
             if type(part) is list:
                 segment = next(numbered)
-                changed = changed or segment.outside
                 statements += [(text, segment.outside, line) for text, line in segment.statements(changed)]
+                changed = changed or segment.outside
                 report.calls += 1
             else:
                 changed = changed or part.changes
                 texts = self.statement(part)
                 statements += [(text, part.changes, part.line) for text in texts]
                 report.calls += len(texts)
+                if part.kind == "host":
+                    statements.append((part.out, part.changes, part.line))
+        statements = [(text if type(text) is str else self.filling(text), *more) for text, *more in statements]
         return self.finish(statements, inputs, outputs, kept, report)
 
 
@@ -218,8 +234,8 @@ def _compiled(source: str, segments: list[Segment], scope: dict[str, Any], repor
     """Put the compiled functions into scope; returns whether the code is kept on disk."""
     import numba
 
-    kernels = Path(__file__).with_name("kernels.py").read_bytes()
-    digest = hashlib.sha256(source.encode() + kernels + numba.__version__.encode()).hexdigest()[:24]
+    parts = [Path(__file__).with_name(name).read_bytes() for name in ("kernels.py", "products.py")]
+    digest = hashlib.sha256(b"".join([source.encode(), *parts, numba.__version__.encode()])).hexdigest()[:24]
     path, kept = _stored(f"step_{digest}.py", source)
     module = types.ModuleType(f"minigrad_step_{digest}")
     module.__file__ = str(path)

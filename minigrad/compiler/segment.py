@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from .arrange import COMPARE
 from .calls import Call, Local, Place
 from .loops import BINARY, REDUCED, UNARY, Loop, Single, axes, code
 
 TYPES = {"f4": "f4", "f8": "f8", "i8": "i8", "b1": "b1", "i4": "i4", "u8": "u8"}
+CHECKED = ("do", "getitem", "setitem", "expect")  # calls that ask themselves whether a check failed
 IN_FLOAT32 = {"exp": "exp32", "tanh": "tanh32", "log": "log32"}
 IN_FLOAT64 = {
     "exp": "math.exp", "tanh": "math.tanh", "log": "log64", "sqrt": "math.sqrt", "expm1": "math.expm1",
@@ -32,21 +34,25 @@ class Segment:
         calls = [c for step in steps for c in (step.calls if isinstance(step, Loop) else [step.call])]
         self.outside = any(call.changes for call in calls)
         self.lines = calls[0].line
-        self.checks: list[tuple[str, Any]] = []  # of each index: what is wrong where it is out of bounds, and its line
+        # Of each index: what is wrong where it is out of bounds, its line, and whether something was changed before.
+        # Of a number that is not as expected the text is None.
+        self.checks: list[tuple[str | None, Any, bool]] = []
+        self.checked: list[tuple[Place, int]] = []  # indices that were looked at, and how many rows there are
+        self.changed = False  # whether a loop before this one changes what was there before the step
         self.calls: list[Call] = []  # of the loop that is being written
 
     # ------------------------------------------------------------------------------ names
 
     def array(self, place: Place) -> str:
         """The name of a place's array in the function."""
-        key = (place.memory, place.offset, place.shape, place.dtype)
+        key = self.writer.key(place)
         if key in self.arrays:
             return self.arrays[key]
         name = f"v{len(self.arrays)}"
         self.arrays[key] = name
         writer, memory, kind = self.writer, place.memory, code(place.dtype)
         n = int(np.prod(place.shape))
-        if memory in writer.offsets or memory in writer.kept_offsets:
+        if place.dense and (memory in writer.offsets or memory in writer.kept_offsets):
             kept = memory in writer.kept_offsets
             offset = (writer.kept_offsets if kept else writer.offsets)[memory] + place.offset
             block = f"{'kept' if kept else 'arena'}_{kind}"
@@ -223,7 +229,11 @@ class Segment:
     # ------------------------------------------------------------------------------ gathers and the like
 
     def single(self, call: Call) -> None:
-        if call.kind == "fill":
+        if call.kind == "expect":
+            self.expect(call)
+        elif call.function is np.matmul:
+            self.product(call)
+        elif call.kind == "fill":
             self.body.append(f"{self.array(call.out)}[...] = {self.operand(call.args[0], (), False, call.out.dtype)}")
         elif call.kind == "do":
             x, at, values = [self.array(p) for p in call.args]
@@ -243,9 +253,12 @@ class Segment:
         Without a return, with which LLVM makes slower code of the loops after it.
         """
         shape = call.args[0].shape
+        if any(index.same(one) and n == shape[axis] for one, n in self.checked):
+            return
+        self.checked.append((index, shape[axis]))
         self.checks.append((
             f'f"indexing a Tensor of shape {shape}: index {{at}} is out of bounds for axis {axis} with size '
-            f'{shape[axis]}"', call.line,
+            f'{shape[axis]}"', call.line, self.changed,
         ))  # fmt: skip
         indent = ""
         for d, n in enumerate(index.shape):
@@ -257,6 +270,13 @@ class Segment:
             f"{indent}if bad == 0 and (j < {-shape[axis]} or j >= {shape[axis]}):",
             f"{indent}    bad, at = {len(self.checks)}, j",
         ]
+
+    def expect(self, call: Call) -> None:
+        """The step went its way by this comparison: another outcome needs another one."""
+        number, limit, expected = call.args
+        self.checks.append((None, call.line, self.changed))
+        test = f"{self.scalar(number)} {COMPARE[call.function]} {TYPES[code(number.value.dtype)]}({limit})"
+        self.body.append(f"if bad == 0 and {'not ' if expected else ''}({test}): bad = {len(self.checks)}")
 
     def unless_bad(self, lines: list[str]) -> None:
         self.body += ["if bad == 0:", *("    " + line for line in lines)]
@@ -287,56 +307,109 @@ class Segment:
         lines.append(f"{indent}{here} = {there}" if call.kind == "getitem" else f"{indent}{there} = {here}")
         self.unless_bad(lines)
 
+    # ------------------------------------------------------------------------------ matrix products
+
+    def product(self, call: Call) -> None:
+        out = call.out
+        (m, k), n = call.args[0].shape[-2:], call.args[1].shape[-1]
+        stack = out.shape[:-2]
+        number, self.count = self.count, self.count + 1
+        lines, indent = [], ""
+        for d, size in enumerate(stack):
+            lines.append(f"{indent}for i{d} in range({size}):")
+            indent += "    "
+        names = [f"m{number}_{i}" for i in range(3)]
+        for name, place in zip(names, (*call.args, out), strict=True):
+            lines.append(f"{indent}{name} = {self.matrix(place, stack)}")
+        a, b, made = names
+        if k > 1 and n > 1 and call.args[1].strides[-1] != out.dtype.itemsize:  # a tile reads whole rows of b
+            self.head.append(f"r{number} = np.empty(({k}, {n}), {TYPES[code(out.dtype)]})")
+            lines += [f"{indent}for p in range({k}):", f"{indent}    for j in range({n}):"]
+            lines.append(f"{indent}        r{number}[p, j] = {b}[p, j]")
+            b = f"r{number}"
+        width = 64 // out.dtype.itemsize  # two vectors of AVX2: with them, and 4 rows, all sums have a register
+        while width > n:
+            width //= 2
+        height = min(m, 4)
+        lines += [
+            # The last tile is moved back to end where the matrix does, over what is there already.
+            f"{indent}for j in range(0, {n}, {width}):",
+            f"{indent}    for i in range(0, {m}, {height}):",
+            f"{indent}        top, left = min(i, {m - height}), min(j, {n - width})",
+            f"{indent}        tile({a}, {b}, {made}, top, left, {k}, {height}, {width})",
+        ]
+        self.body += lines
+
+    def matrix(self, place: Place, stack: tuple[int, ...]) -> str:
+        """The matrix of a stack that the loops are at."""
+        turned = not place.dense and place.transposed.dense
+        text = self.array(place.transposed if turned else place)
+        lead = len(stack) - (len(place.shape) - 2)
+        index = [f"i{lead + d}" if n > 1 else "0" for d, n in enumerate(place.shape[:-2])]
+        text += f"[{', '.join(index)}]" if index else ""
+        return f"{text}.T" if turned else text
+
     # ------------------------------------------------------------------------------ the function
 
     def source(self) -> str:
         for step in self.steps:
-            if isinstance(step, Single) and step.call.kind != "fill":
-                self.single(step.call)
-                continue
+            calls = step.calls if isinstance(step, Loop) else [step.call]
+            changes = any(call.changes for call in calls)
             before = len(self.body)
             if isinstance(step, Loop):
                 self.loop(step)
             else:
                 self.single(step.call)
-            if self.checks and any(call.changes for call in (step.calls if isinstance(step, Loop) else [step.call])):
+            # What outlives the step stays as it is where a check failed; gather and scatter ask that themselves.
+            lasting = changes or any(x in self.writer.kept_offsets for call in calls for x in call.written)
+            if self.checks and lasting and not (isinstance(step, Single) and step.call.kind in CHECKED):
                 lines = self.body[before:]
                 del self.body[before:]
                 self.unless_bad(lines)
-        results = (["bad", "at"] if self.checks else []) + [f"s{local.number}" for local in self.made]
+            self.changed = self.changed or changes
+            written = {x for call in calls for x in call.written}
+            self.checked = [(index, n) for index, n in self.checked if index.memory not in written]
+        made = self.results()
+        results = (["bad", "at"] if self.checks else []) + [f"s{local.number}" for local in made]
         # Each operation is rounded by itself and in the step's order, as numpy's are; only plus() sums in any order.
         lines = ['@numba.njit(cache=True, error_model="numpy")']
         lines.append(f"def segment{self.number}({', '.join(self.args)}):")
         if self.checks:
             lines.append("    bad, at = 0, i8(0)")
-            lines += [f"    s{local.number} = {TYPES[code(local.value.dtype)]}(0)" for local in self.made]
+            lines += [f"    s{local.number} = {TYPES[code(local.value.dtype)]}(0)" for local in made]
         lines += ["    " + line for line in self.head + self.body]
         lines.append(f"    return {', '.join(results) or 'None'}")
         return "\n".join(lines)
 
+    def results(self) -> list[Local]:
+        """The numbers that others than these loops use."""
+        return [local for local in self.made if local not in self.writer.within]
+
     def statements(self, changed: bool) -> list[tuple[str, Any]]:
         """The call, and what becomes of its results, each with its line of the step.
 
-        changed: whether this or an earlier call changes what was there before the step, so that it cannot run eagerly
-        where an index is out of bounds.
+        changed: whether an earlier call changes what was there before the step, so that it cannot run eagerly where an
+        index is out of bounds.
         """
-        names = [name if name in self.writer.scope or name.startswith("s") else self._block(name) for name in self.args]
-        call = f"segment{self.number}({', '.join(names)})"
-        results = (["bad", "at"] if self.checks else []) + [f"s{local.number}" for local in self.made]
+        call = f"segment{self.number}({', '.join(map(self._argument, self.args))})"
+        made = self.results()
+        results = (["bad", "at"] if self.checks else []) + [f"s{local.number}" for local in made]
         lines = [(f"{', '.join(results)} = {call}" if results else call, self.lines)]
-        if changed:
-            lines += [
-                (f"if bad == {k}: raise IndexError({text})", line) for k, (text, line) in enumerate(self.checks, 1)
-            ]
-        elif self.checks:
+        late = [k for k, (text, _, after) in enumerate(self.checks, 1) if text is not None and (after or changed)]
+        for k in late:
+            text, line, _ = self.checks[k - 1]
+            lines.append((f"if bad == {k}: raise IndexError({text})", line))
+        if len(late) < len(self.checks):
             lines.append(("if bad: raise Different", self.lines))
-        for local in self.made:  # numba gives Python numbers
+        for local in made:  # numba gives Python numbers
             if local in self.writer.compared:
                 continue
             kind = self.writer.constant(type(local.value), type(local.value).__name__)
             lines.append((f"s{local.number} = {kind}(s{local.number})", self.lines))
         return lines
 
-    def _block(self, name: str) -> str:
-        self.writer.scope[name] = self.args[name]
+    def _argument(self, name: str) -> str:
+        """The name of an argument in the replay: a number or what is in its scope; blocks are put there."""
+        if name not in self.writer.scope and not name.startswith("s"):
+            self.writer.scope[name] = self.args[name]
         return name

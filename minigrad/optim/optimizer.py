@@ -184,13 +184,15 @@ def arrays(p: Tensor, grad: Tensor) -> tuple[np.ndarray, Any]:
     return array, g
 
 
-def host(function: Callable[..., Any], *args: Any, state: tuple[tuple[Any, Any], ...]) -> Any:
+def host(
+    function: Callable[..., Any], *args: Any, state: tuple[tuple[Any, Any], ...], changes: bool = True
+) -> Any:
     """function(*args), Python numbers from Python state; a captured step (minigrad.compile) works them out each time.
 
-    state: (container, key) of what the function reads there or changes.
+    state: (container, key) of what the function reads there or, if it does, changes.
     """
     capture = Engine.capture
-    return function(*args) if capture is None else capture.host(function, args, state)
+    return function(*args) if capture is None else capture.host(function, args, state, changes)
 
 
 def descend(array: Any, rate: Any, g: Any) -> None:

@@ -43,7 +43,7 @@ class SGD(Optimizer):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
 
     def update(self, group: dict[str, Any]) -> None:
-        rate = host(_rate, group, state=((group, "lr"),))
+        rate = host(_rate, group, state=((group, "lr"),), changes=False)
         momentum, decay = group["momentum"], group["weight_decay"]
         maximize = group["maximize"]
         for p in group["params"]:

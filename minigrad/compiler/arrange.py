@@ -1,0 +1,90 @@
+"""The order of a capture's calls for compiled loops: what Python must do itself stands before or after runs of loops.
+
+A number that is read comes first, arithmetic of numbers waits until somebody needs it, and an integer that is compared
+in order to decide something is compared within the loops. So that a run of loops is as long as can be.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from .calls import Call, Local
+
+COMPARE = {operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">="}
+
+
+def arranged(calls: list[Call], outputs: list[Any]) -> list[Call]:
+    return _late(_early(_decided(calls, outputs)))
+
+
+def _decided(calls: list[Call], outputs: list[Any]) -> list[Call]:
+    """Comparisons of an integer by which alone something is decided, as one call, "expect": see Segment.expect."""
+    uses: dict[Local, int] = {}
+    for call in calls:
+        for local in call.locals():
+            uses[local] = uses.get(local, 0) + 1
+    made: list[Call] = []
+    for call in calls:
+        last = made[-1] if made else None
+        if (
+            call.kind == "decide" and last is not None and call.args[0] is last.out and _compares(last)
+            and uses[last.out] == 1 and not any(out is last.out for out in outputs)
+        ):  # fmt: skip
+            made[-1] = Call("expect", last.function, (*last.args, call.args[1]), {}, None, [], call.line)
+        else:
+            made.append(call)
+    return made
+
+
+def _compares(call: Call) -> bool:
+    if call.kind != "operator" or call.function not in COMPARE or len(call.args) != 2:
+        return False
+    x, limit = call.args
+    if type(x) is not Local or type(limit) is not int or not isinstance(x.value, (np.int64, np.uint64)):
+        return False
+    kind = np.iinfo(x.value.dtype)
+    return kind.min <= limit <= kind.max
+
+
+def _early(calls: list[Call]) -> list[Call]:
+    """Numbers that are only read, before all else, as long as nothing changes Python's state before them."""
+    first: list[Call] = []
+    rest: list[Call] = []
+    for call in calls:
+        if call.kind == "host" and call.kwargs and not any(c.kind == "host" for c in rest):
+            first.append(call)
+        else:
+            rest.append(call)
+    return first + rest
+
+
+def _late(calls: list[Call]) -> list[Call]:
+    """Arithmetic of numpy's numbers, which never fails, where its result is first used, or at the end."""
+    waiting: dict[Local, Call] = {}
+    made: list[Call] = []
+
+    def fetch(call: Call) -> None:
+        for local in call.locals():
+            if local in waiting:
+                needed = waiting.pop(local)
+                fetch(needed)
+                made.append(needed)
+
+    for call in calls:
+        if call.kind == "operator" and type(call.out) is Local and all(map(_number, (call.out, *call.args))):
+            waiting[call.out] = call
+        else:
+            fetch(call)
+            made.append(call)
+    for call in list(waiting.values()):
+        if call.out in waiting:
+            fetch(call)
+            made.append(waiting.pop(call.out))
+    return made
+
+
+def _number(x: Any) -> bool:
+    return isinstance(x.value if type(x) is Local else x, np.generic)
