@@ -29,7 +29,8 @@ from .source import Writer
 HEADER = """import math
 import numba
 import numpy as np
-from minigrad.compiler.kernels import exp32, log32, log64, maximum, minimum, plus, tanh32
+from numba import carray
+from minigrad.compiler.kernels import exp32, log32, log64, maximum, minimum, plus, pointer, tanh32
 from minigrad.compiler.products import tile
 
 f4, f8, i8, i4, u8, b1 = np.float32, np.float64, np.int64, np.int32, np.uint64, np.bool_
@@ -146,11 +147,20 @@ def _layout(
     kept: dict[Memory, int] = {}
     top = kept_top = 0
     alive: list[tuple[int, int, int]] = []  # (last, offset, bytes)
+    taken: set[Memory] = set()
     for memory, (first, last) in spans.items():
         n = -(-max(memory.nbytes, 1) // ALIGN) * ALIGN
         report.separate += n
         if memory in own:
             kept[memory], kept_top = kept_top, kept_top + n
+            continue
+        dying = {m for m in offsets if spans[m][1] == first and spans[m][0] < first and m not in taken}
+        place = _in_place(steps[first], memory, dying)
+        if place is not None:
+            taken.add(place)
+            offsets[memory] = offsets[place]
+            alive.remove((first, offsets[place], n))
+            alive.append((last, offsets[place], n))
             continue
         alive = sorted((a for a in alive if a[0] >= first), key=lambda a: a[1])
         at = 0
@@ -164,6 +174,26 @@ def _layout(
     report.separate += sum(memory.nbytes for memory in registers)
     report.planned = top
     return _aligned(top), offsets, _aligned(kept_top), kept
+
+
+def _in_place(step: Loop | Single | Call, memory: Memory, dying: set[Memory]) -> Memory | None:
+    """Memory that a loop uses for the last time, and of which it reads each element before it makes that of `memory`."""
+    if not isinstance(step, Loop) or memory in step.closed or memory not in step.written:
+        return None
+    out = step.written[memory]
+    uses = [{p.memory: p for p in call.places()} for call in step.calls]
+    made = next(i for i, places in enumerate(uses) if memory in places)
+    if not out.whole or out.shape != step.shape:
+        return None
+    for x in dying & uses[made].keys():
+        reads = [place for call in step.calls for place in call.places() if place.memory is x]
+        if (
+            x not in step.closed and x not in step.written and not any(x in places for places in uses[made + 1 :])
+            and all(p.whole and p.shape == out.shape and p.dtype == out.dtype for p in reads)
+            and out.dense and reads[0].dense
+        ):  # fmt: skip
+            return x
+    return None
 
 
 def _aligned(n: int) -> np.ndarray:

@@ -45,16 +45,19 @@ class Segment:
 
     def array(self, place: Place) -> str:
         """The name of a place's array in the function."""
-        key = self.writer.key(place)
+        writer, memory, kind = self.writer, place.memory, code(place.dtype)
+        n = int(np.prod(place.shape))
+        kept = memory in writer.kept_offsets
+        ours = place.dense and (kept or memory in writer.offsets)
+        key = writer.key(place)
+        if ours:  # by where it is: of two names for one place LLVM would only know that they may overlap
+            offset = (writer.kept_offsets if kept else writer.offsets)[memory] + place.offset
+            key = kept, offset, place.shape, kind
         if key in self.arrays:
             return self.arrays[key]
         name = f"v{len(self.arrays)}"
         self.arrays[key] = name
-        writer, memory, kind = self.writer, place.memory, code(place.dtype)
-        n = int(np.prod(place.shape))
-        if place.dense and (memory in writer.offsets or memory in writer.kept_offsets):
-            kept = memory in writer.kept_offsets
-            offset = (writer.kept_offsets if kept else writer.offsets)[memory] + place.offset
+        if ours:
             block = f"{'kept' if kept else 'arena'}_{kind}"
             size = place.dtype.itemsize
             buffer = writer.kept if kept else writer.arena
@@ -371,6 +374,7 @@ class Segment:
             self.checked = [(index, n) for index, n in self.checked if index.memory not in written]
         made = self.results()
         results = (["bad", "at"] if self.checks else []) + [f"s{local.number}" for local in made]
+        self.hand_over()
         # Each operation is rounded by itself and in the step's order, as numpy's are; only plus() sums in any order.
         lines = ['@numba.njit(cache=True, error_model="numpy")']
         lines.append(f"def segment{self.number}({', '.join(self.args)}):")
@@ -380,6 +384,24 @@ class Segment:
         lines += ["    " + line for line in self.head + self.body]
         lines.append(f"    return {', '.join(results) or 'None'}")
         return "\n".join(lines)
+
+    def hand_over(self) -> None:
+        """Give the arrays that stay where they are by their addresses, in one array: each argument takes time."""
+        stay = {
+            name: x for name, x in self.args.items()
+            if isinstance(x, np.ndarray) and x.ndim and x.flags.c_contiguous and x.flags.aligned
+        }  # fmt: skip
+        if not stay:
+            return
+        for name, x in stay.items():
+            self.writer.scope.setdefault(name, self.args.pop(name))  # where it is held
+        self.head[:0] = [
+            f"{name} = carray(pointer(table[{i}]), {x.shape}, {TYPES[code(x.dtype)]})"
+            for i, (name, x) in enumerate(stay.items())
+        ]
+        table = np.array([x.ctypes.data for x in stay.values()], np.int64)
+        self.args = {"table": table, **self.args}
+        self.writer.scope[f"table{self.number}"] = table
 
     def results(self) -> list[Local]:
         """The numbers that others than these loops use."""
@@ -409,7 +431,5 @@ class Segment:
         return lines
 
     def _argument(self, name: str) -> str:
-        """The name of an argument in the replay: a number or what is in its scope; blocks are put there."""
-        if name not in self.writer.scope and not name.startswith("s"):
-            self.writer.scope[name] = self.args[name]
-        return name
+        """The name of an argument in the replay."""
+        return f"table{self.number}" if name == "table" else name
