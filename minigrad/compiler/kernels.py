@@ -76,7 +76,8 @@ def _reduced(x, half):
 
 @numba.njit(error_model="numpy", fastmath=False, forceinline=True)
 def exp32(x):
-    x = min(max(x, f4(-104.0)), f4(89.0)) if x == x else x
+    x = f4(-104.0) if x < f4(-104.0) else x  # in this form nan stays, and it is one instruction
+    x = f4(89.0) if x > f4(89.0) else x
     n, p = _reduced(x, f4(0.5) if x >= f4(0.0) else f4(-0.5))
     # In two factors, since 2**n alone has no float32 at either end.
     half = n >> i4(1)
@@ -89,11 +90,10 @@ def exp32(x):
 def tanh32(x):
     # e / (e + 2) with e = exp(2|x|) - 1, whose parts stay exact near 0: one way for every x, so that it is vector code.
     a = abs(x)
-    n, p = _reduced((min(a, f4(10.0)) if a == a else a) * f4(2.0), f4(0.5))
+    n, p = _reduced((f4(10.0) if a > f4(10.0) else a) * f4(2.0), f4(0.5))
     s = _from_bits(i4((n + i4(127)) << i4(23)))
     e = fma(p, s, s - f4(1.0))
-    t = e / (e + f4(2.0))
-    return t * (f4(1.0) if x >= f4(0.0) else f4(-1.0))
+    return math.copysign(e / (e + f4(2.0)), x)
 
 
 @numba.njit(error_model="numpy", fastmath=False, forceinline=True)

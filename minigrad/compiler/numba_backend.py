@@ -31,7 +31,7 @@ import numba
 import numpy as np
 from numba import carray
 from minigrad.compiler.kernels import exp32, log32, log64, maximum, minimum, plus, pointer, tanh32
-from minigrad.compiler.products import tile
+from minigrad.compiler.products import tile, turn
 
 f4, f8, i8, i4, u8, b1 = np.float32, np.float64, np.int64, np.int32, np.uint64, np.bool_
 

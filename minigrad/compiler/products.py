@@ -80,3 +80,34 @@ def tile(
         return context.get_dummy_value()
 
     return types.void(a, b, out, row, column, depth, rows, columns), generate
+
+
+@intrinsic
+def turn(typing_context: Any, a: Any, out: Any, row: Any, column: Any) -> Any:
+    """out[column : column + 8, row : row + 8] = a[row : row + 8, column : column + 8].T, the rows of both contiguous."""
+    element = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}[a.dtype]
+    vector, size = ir.VectorType(element, 8), a.dtype.bitwidth // 8
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        given = [context.cast(builder, args[i], signature.args[i], types.int64) for i in (2, 3)]
+        start, down, _ = _address(context, builder, a, args[0], *given)
+        to, next_row, _ = _address(context, builder, out, args[1], *given[::-1])
+
+        def row_at(first: Any, stride: Any, i: int) -> Any:
+            place = builder.add(first, builder.mul(stride, ir.Constant(INT, i)))
+            return builder.inttoptr(place, vector.as_pointer())
+
+        rows = [builder.load(row_at(start, down, i), align=size) for i in range(8)]
+        for apart in (1, 2, 4):  # exchange the blocks off the diagonal: of 1 element, of 2, of 4
+            low = [i if i & apart == 0 else i - apart + 8 for i in range(8)]
+            high = [i + apart if i & apart == 0 else i + 8 for i in range(8)]
+            masks = [ir.Constant(ir.VectorType(ir.IntType(32), 8), mask) for mask in (low, high)]
+            for i in range(8):
+                if i & apart == 0:
+                    pair = rows[i], rows[i + apart]
+                    rows[i], rows[i + apart] = [builder.shuffle_vector(*pair, mask) for mask in masks]
+        for i, value in enumerate(rows):
+            builder.store(value, row_at(to, next_row, i), align=size)
+        return context.get_dummy_value()
+
+    return types.void(a, out, row, column), generate

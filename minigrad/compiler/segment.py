@@ -327,8 +327,15 @@ class Segment:
         a, b, made = names
         if k > 1 and n > 1 and call.args[1].strides[-1] != out.dtype.itemsize:  # a tile reads whole rows of b
             self.head.append(f"r{number} = np.empty(({k}, {n}), {TYPES[code(out.dtype)]})")
-            lines += [f"{indent}for p in range({k}):", f"{indent}    for j in range({n}):"]
-            lines.append(f"{indent}        r{number}[p, j] = {b}[p, j]")
+            if min(k, n) >= 8 and call.args[1].strides[-2] == out.dtype.itemsize:
+                lines += [
+                    f"{indent}for j in range(0, {n}, 8):",
+                    f"{indent}    for p in range(0, {k}, 8):",
+                    f"{indent}        turn({b}.T, r{number}, min(j, {n - 8}), min(p, {k - 8}))",
+                ]
+            else:
+                lines += [f"{indent}for p in range({k}):", f"{indent}    for j in range({n}):"]
+                lines.append(f"{indent}        r{number}[p, j] = {b}[p, j]")
             b = f"r{number}"
         width = 64 // out.dtype.itemsize  # two vectors of AVX2: with them, and 4 rows, all sums have a register
         while width > n:
