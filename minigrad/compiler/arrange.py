@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .calls import Call, Local
+from .loops import axes
 
 COMPARE = {operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">="}
 
@@ -21,16 +22,18 @@ def arranged(calls: list[Call], outputs: list[Any]) -> list[Call]:
 
 
 def _decided(calls: list[Call], outputs: list[Any]) -> list[Call]:
-    """Comparisons of an integer by which alone something is decided, as one call, "expect": see Segment.expect."""
+    """Comparisons of what a loop finds, by which alone something is decided, as one call, "expect" (Segment.expect)."""
     uses: dict[Local, int] = {}
     for call in calls:
         for local in call.locals():
             uses[local] = uses.get(local, 0) + 1
+    found = {call.out for call in calls if type(call.out) is Local and axes(call) is not None}
     made: list[Call] = []
     for call in calls:
         last = made[-1] if made else None
         if (
-            call.kind == "decide" and last is not None and call.args[0] is last.out and _compares(last)
+            call.kind == "decide" and last is not None and call.args[0] is last.out
+            and _compares(last) and last.args[0] in found
             and uses[last.out] == 1 and not any(out is last.out for out in outputs)
         ):  # fmt: skip
             made[-1] = Call("expect", last.function, (*last.args, call.args[1]), {}, None, [], call.line)

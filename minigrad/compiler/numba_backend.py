@@ -155,12 +155,12 @@ def _layout(
             kept[memory], kept_top = kept_top, kept_top + n
             continue
         dying = {m for m in offsets if spans[m][1] == first and spans[m][0] < first and m not in taken}
-        place = _in_place(steps[first], memory, dying)
-        if place is not None:
-            taken.add(place)
-            offsets[memory] = offsets[place]
-            alive.remove((first, offsets[place], n))
-            alive.append((last, offsets[place], n))
+        over = _in_place(steps[first], memory, dying)
+        if over is not None:
+            taken.add(over)
+            offsets[memory] = offsets[over]
+            alive.remove((first, offsets[over], n))
+            alive.append((last, offsets[over], n))
             continue
         alive = sorted((a for a in alive if a[0] >= first), key=lambda a: a[1])
         at = 0
@@ -177,21 +177,19 @@ def _layout(
 
 
 def _in_place(step: Loop | Single | Call, memory: Memory, dying: set[Memory]) -> Memory | None:
-    """Memory that a loop uses for the last time, and of which it reads each element before it makes that of `memory`."""
+    """Of `dying`, which a loop uses for the last time, what it reads element by element before it makes `memory`."""
     if not isinstance(step, Loop) or memory in step.closed or memory not in step.written:
         return None
     out = step.written[memory]
-    uses = [{p.memory: p for p in call.places()} for call in step.calls]
-    made = next(i for i, places in enumerate(uses) if memory in places)
-    if not out.whole or out.shape != step.shape:
+    if not (out.whole and out.dense and out.shape == step.shape):
         return None
-    for x in dying & uses[made].keys():
-        reads = [place for call in step.calls for place in call.places() if place.memory is x]
-        if (
-            x not in step.closed and x not in step.written and not any(x in places for places in uses[made + 1 :])
-            and all(p.whole and p.shape == out.shape and p.dtype == out.dtype for p in reads)
-            and out.dense and reads[0].dense
-        ):  # fmt: skip
+    made = next(i for i, call in enumerate(step.calls) if any(place.memory is memory for place in call.places()))
+    later = {place.memory for call in step.calls[made + 1 :] for place in call.places()}
+    for x in [place.memory for place in step.calls[made].places()]:
+        if x not in dying or x in step.closed or x in step.written or x in later:
+            continue
+        uses = [place for call in step.calls for place in call.places() if place.memory is x]
+        if all(p.whole and p.dense and p.shape == out.shape and p.dtype == out.dtype for p in uses):
             return x
     return None
 

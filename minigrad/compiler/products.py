@@ -84,7 +84,7 @@ def tile(
 
 @intrinsic
 def turn(typing_context: Any, a: Any, out: Any, row: Any, column: Any) -> Any:
-    """out[column : column + 8, row : row + 8] = a[row : row + 8, column : column + 8].T, the rows of both contiguous."""
+    """out[column : column + 8, row : row + 8] = a[row : row + 8, column : column + 8].T; rows must be contiguous."""
     element = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}[a.dtype]
     vector, size = ir.VectorType(element, 8), a.dtype.bitwidth // 8
 

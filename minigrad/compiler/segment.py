@@ -400,7 +400,7 @@ class Segment:
         }  # fmt: skip
         if not stay:
             return
-        for name, x in stay.items():
+        for name in stay:
             self.writer.scope.setdefault(name, self.args.pop(name))  # where it is held
         self.head[:0] = [
             f"{name} = carray(pointer(table[{i}]), {x.shape}, {TYPES[code(x.dtype)]})"

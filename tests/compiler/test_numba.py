@@ -331,6 +331,35 @@ def test_compiled_code_is_kept_on_disk_for_the_next_process(tmp_path: Path) -> N
     assert int(hits) == int(missed) == int(functions) > 0
 
 
+@pytest.mark.parametrize("where", ["a target too large", "a target below zero", "an input"])
+def test_a_step_in_one_function_changes_nothing_where_an_index_is_out_of_bounds(where: str) -> None:
+    """Loops after a failed check still run: nothing of theirs may reach parameters, gradients or the optimizer."""
+    models = [MLP(Config(27)) for _ in range(2)]
+    steps = [step_of(m, mg.optim.SGD(m.parameters(), lr=0.1), LOSSES["fused"]) for m in models]
+    compiled = mg.compile(steps[1], backend="numba", fullgraph=True)
+    for Xb, Yb in batches(4):
+        steps[0](Xb, Yb), compiled(Xb, Yb)
+    source = compiled.captured[0].plan.source
+    assert source.count("segment") == 1 and "matmul" not in source
+    (Xb, Yb), *_ = batches(1)
+    if where == "an input":
+        Xb[3, 1] = 27
+    else:
+        Yb[5] = 27 if "large" in where else -28
+    before = [(p.detach().numpy().copy(), p.grad.numpy().copy()) for p in models[1].parameters()]
+    messages = []
+    for step in (steps[0], compiled):
+        with pytest.raises((IndexError, ValueError)) as error:
+            step(Xb, Yb)
+        messages.append((type(error.value), str(error.value)))
+    assert messages[0] == messages[1]
+    for p, (values, gradient) in zip(models[1].parameters(), before, strict=True):
+        assert (p.detach().numpy() == values).all() and (p.grad.numpy() == gradient).all()
+    for Xb, Yb in batches(3):
+        assert steps[0](Xb, Yb).item() == pytest.approx(compiled(Xb, Yb).item(), rel=2e-5)
+    assert mg.compile.explain(compiled).replays == 5
+
+
 @pytest.mark.parametrize("optimizer", [partial(mg.optim.SGD, momentum=0.9), mg.optim.AdamW])
 def test_the_learning_rate_reaches_parameters_of_any_rank(optimizer) -> None:
     """With five dimensions the update is no loop, and takes the rate as numpy does."""
