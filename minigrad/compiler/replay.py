@@ -31,6 +31,7 @@ class Captured:
         self._numbers: list[tuple[Tensor, int]] = []  # and those that are numbers, made anew each time
         self._held: list[Any] = []  # what nobody else may hold, and how many references to it there are without that
         self._counts: list[int] = []
+        self._as_left = False  # whether the gradients are still those of the last run, in their places
 
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Replay."""
@@ -38,9 +39,10 @@ class Captured:
         self.runs += 1
         for tensor in self.cleared:
             tensor._grad = None
-        for tensor, gradient, array in self._arrays:
-            tensor._grad = gradient
-            gradient.array = array
+        if not self._as_left:
+            for tensor, gradient, array in self._arrays:
+                tensor._grad = gradient
+                gradient.array = array
         for tensor, i in self._numbers:
             tensor._grad = wrap(made[i])
         for tensor in self.written:
@@ -52,10 +54,13 @@ class Captured:
     def taken(self) -> bool:
         """Whether somebody holds a gradient of the last run, whose memory the next one would overwrite."""
         now = [*map(getrefcount, self._held)]
-        if now == self._counts and not any([x._grad is not gradient for x, gradient, _ in self._arrays]):
+        moved = [x._grad is not gradient or gradient.array is not array for x, gradient, array in self._arrays]
+        self._as_left = now == self._counts and True not in moved
+        if self._as_left:
             return False
-        for i, (x, gradient, _) in enumerate(self._arrays):
+        for i, (x, gradient, array) in enumerate(self._arrays):
             now[2 * i] += x._grad is not gradient  # the parameter, which holds it no more, was counted
+            now[2 * i + 1] += gradient.array is not array
         return any(map(gt, now, self._counts))
 
     def settled(self) -> None:

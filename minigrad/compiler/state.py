@@ -140,8 +140,10 @@ class Guard:
                 text = text.replace("{" + key + "}", name(value))
             tests.append(text)
         body = "\n        and ".join(tests) or "True"
+        # As defaults what is compared lies side by side in the frame, and need not be looked up by name.
+        given = ", ".join(f"{key}={key}" for key in scope)
         source = (
-            f"def ok():\n    try:\n        return (\n        {body}\n        )\n"
+            f"def ok({given}):\n    try:\n        return (\n        {body}\n        )\n"
             "    except (KeyError, IndexError, AttributeError, ValueError, TypeError):\n        return False\n"
         )
         exec(compile(source, "<guard of a captured step>", "exec"), scope)
