@@ -1,8 +1,9 @@
 """The numba backend's plan: which calls of a capture become loops, and which of those share one.
 
 Elementwise calls over the same shape that follow each other become one loop, whose intermediate values live in
-registers; a reduction of such a value is added up in the same loop. A run of loops is one compiled function. What has
-no loop here (matrix products, sorting, ...) stays the numpy call that it is, between two of them.
+registers; a reduction of such a value is added up in the same loop; a small matrix product is a loop of its own. A run
+of loops is one compiled function. What has no loop here (large products, sorting, ...) stays the numpy call that it is,
+between two of them.
 """
 
 from __future__ import annotations

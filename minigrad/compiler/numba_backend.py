@@ -1,7 +1,8 @@
 """The numba backend: a capture's loops compiled to machine code, from the same calls that numpy would make.
 
 Element by element, sums, products and quotients are numpy's to the bit. Other float32 results differ in the last bits:
-sums over an axis are added up in vectors, exp, tanh and log are kernels.py's, and other functions the C library's.
+sums over an axis are added up in vectors, small matrix products are products.py's, exp, tanh and log are kernels.py's,
+and other functions the C library's.
 Compiled code is kept on disk, in MINIGRAD_CACHE_DIR or the user's cache folder.
 """
 
