@@ -54,18 +54,13 @@ def _compares(call: Call) -> bool:
 
 def _early(calls: list[Call]) -> list[Call]:
     """Numbers that are only read, before all else, as long as nothing changes Python's state before them."""
-    first: list[Call] = []
-    rest: list[Call] = []
-    for call in calls:
-        if call.kind == "host" and call.kwargs and not any(c.kind == "host" for c in rest):
-            first.append(call)
-        else:
-            rest.append(call)
-    return first + rest
+    last = next((i for i, call in enumerate(calls) if call.kind == "host" and call.changes), len(calls))
+    reads = [call for call in calls[:last] if call.kind == "host"]
+    return reads + [call for call in calls[:last] if call.kind != "host"] + calls[last:]
 
 
 def _late(calls: list[Call]) -> list[Call]:
-    """Arithmetic of numpy's numbers, which never fails, where its result is first used, or at the end."""
+    """Arithmetic of numpy's numbers with a float result, which never fails, where it is first used, or at the end."""
     waiting: dict[Local, Call] = {}
     made: list[Call] = []
 
@@ -77,7 +72,10 @@ def _late(calls: list[Call]) -> list[Call]:
                 made.append(needed)
 
     for call in calls:
-        if call.kind == "operator" and type(call.out) is Local and all(map(_number, (call.out, *call.args))):
+        if (
+            call.kind == "operator" and type(call.out) is Local and isinstance(call.out.value, np.floating)
+            and all(map(_number, call.args))
+        ):  # fmt: skip
             waiting[call.out] = call
         else:
             fetch(call)

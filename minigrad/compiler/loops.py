@@ -36,6 +36,7 @@ NUMBERS = (int, float, np.float32, np.float64, np.int64)
 DTYPES = {"f4", "f8", "i8", "b1", "i4"}
 # Up to so many multiplications a matrix product is a loop here: beyond them BLAS is faster, with several threads too.
 SMALL = 1 << 20
+LONG = 64  # loops of one compiled function: compiling takes more than twice as long for twice as many
 
 
 @dataclass
@@ -180,6 +181,9 @@ def grouped(calls: list[Call]) -> list[list[Loop | Single] | Call]:
     parts: list[list[Loop | Single] | Call] = []
     run: list[Loop | Single] = []
     for call in calls:
+        if len(run) > LONG:
+            parts.append(run[:-1])  # the last one may still go on
+            run = run[-1:]
         if elementwise(call):
             loop = run[-1] if run and isinstance(run[-1], Loop) else None
             if loop is None or not _joins(call, loop):

@@ -251,7 +251,9 @@ class _Compiler(Writer):
                 report.calls += len(texts)
                 if part.kind == "host":
                     statements.append((part.out, part.changes, part.line))
+        # Only now is it known which numbers are wanted as arrays.
         statements = [(text if type(text) is str else self.filling(text), *more) for text, *more in statements]
+        statements = [statement for statement in statements if statement[0] != "pass"]
         return self.finish(statements, inputs, outputs, kept, report)
 
 

@@ -325,7 +325,7 @@ class Segment:
         for name, place in zip(names, (*call.args, out), strict=True):
             lines.append(f"{indent}{name} = {self.matrix(place, stack)}")
         a, b, made = names
-        if k > 1 and n > 1 and call.args[1].strides[-1] != out.dtype.itemsize:  # a tile reads whole rows of b
+        if n > 1 and call.args[1].strides[-1] != out.dtype.itemsize:  # a tile reads whole rows of b
             self.head.append(f"r{number} = np.empty(({k}, {n}), {TYPES[code(out.dtype)]})")
             if min(k, n) >= 8 and call.args[1].strides[-2] == out.dtype.itemsize:
                 lines += [

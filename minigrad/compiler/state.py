@@ -141,9 +141,9 @@ class Guard:
             tests.append(text)
         body = "\n        and ".join(tests) or "True"
         # As defaults what is compared lies side by side in the frame, and need not be looked up by name.
-        given = ", ".join(f"{key}={key}" for key in scope)
+        parameters = ", ".join(f"{key}={key}" for key in scope)
         source = (
-            f"def ok({given}):\n    try:\n        return (\n        {body}\n        )\n"
+            f"def ok({parameters}):\n    try:\n        return (\n        {body}\n        )\n"
             "    except (KeyError, IndexError, AttributeError, ValueError, TypeError):\n        return False\n"
         )
         exec(compile(source, "<guard of a captured step>", "exec"), scope)

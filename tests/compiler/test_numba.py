@@ -13,6 +13,8 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
+from minigrad.compiler.calls import Call, Memory, Place
+from minigrad.compiler.loops import LONG, grouped
 from models.mlp import MLP, Config
 
 ROOT = Path(__file__).parent.parent.parent
@@ -381,6 +383,18 @@ def test_the_learning_rate_reaches_parameters_of_any_rank(optimizer) -> None:
             losses.append(run(mg.ones(2, 1, 2, 1, 3)).item())
         seen.append(losses)
     assert seen[0] == pytest.approx(seen[1], rel=1e-5)
+
+
+def test_a_long_run_of_loops_is_several_functions() -> None:
+    """A function of hundreds of loops takes minutes to compile, or more stack than there is."""
+    calls = []
+    for _ in range(5 * LONG):
+        x = np.empty(3, np.float32)
+        memory = Memory(x, "local")
+        calls.append(Call("fill", None, (0.0,), {}, Place(memory, x), [memory], None))
+    parts = grouped(calls)
+    assert [step.call for part in parts for step in part] == calls
+    assert max(map(len, parts)) == LONG and len(parts) == 5
 
 
 def test_numba_is_loaded_only_when_it_is_asked_for() -> None:

@@ -55,6 +55,11 @@ WAYS = {
         lambda a, b: a.expand(6, 5) @ b.expand(5, 9),
         lambda a, b: (np.broadcast_to(a, (6, 5)), np.broadcast_to(b, (5, 9))), (1, 5), (5, 1),
     ),
+    "one term, repeated": (
+        lambda a, b: a @ b.expand(1, 9), lambda a, b: (a, np.broadcast_to(b, (1, 9))), (6, 1), (1, 1),
+    ),
+    "one term, every other": (lambda a, b: a @ b[:, ::2], lambda a, b: (a, b[:, ::2]), (6, 1), (1, 18)),
+    "one column, every other": (lambda a, b: a @ b[:, ::9], lambda a, b: (a, b[:, ::9]), (6, 5), (5, 9)),
     "stacks": (lambda a, b: a @ b, lambda a, b: (a, b), (3, 2, 6, 5), (3, 2, 5, 17)),
     "stacks with turned axes": (
         lambda a, b: a.transpose(1, 2) @ b.permute(0, 2, 3, 1),
