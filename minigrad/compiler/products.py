@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import cgutils
 from numba.core.errors import RequireLiteralValue
 from numba.extending import intrinsic
 
@@ -34,16 +35,16 @@ def tile(
 
     rows and columns: literal integers, the columns a power of two. The rows of b and of out must be contiguous.
     """
-    if not (isinstance(rows, types.IntegerLiteral) and isinstance(columns, types.IntegerLiteral)):
+    if not (isinstance(rows, numba.types.IntegerLiteral) and isinstance(columns, numba.types.IntegerLiteral)):
         raise RequireLiteralValue("the size of a tile")
     height, width = rows.literal_value, columns.literal_value
-    element = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}[a.dtype]
+    element = {numba.float32: ir.FloatType(), numba.float64: ir.DoubleType()}[a.dtype]
     vector, number = ir.VectorType(element, width), ir.IntType(32)
     size = a.dtype.bitwidth // 8
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         zero = ir.Constant(INT, 0)
-        given = [context.cast(builder, args[i], signature.args[i], types.int64) for i in (3, 4, 5)]
+        given = [context.cast(builder, args[i], signature.args[i], numba.int64) for i in (3, 4, 5)]
         start, down, along = _address(context, builder, a, args[0], given[0], zero)
         right, below, _ = _address(context, builder, b, args[1], zero, given[1])
         to, next_row, _ = _address(context, builder, out, args[2], given[0], given[1])
@@ -79,17 +80,17 @@ def tile(
             builder.store(total, builder.inttoptr(place, vector.as_pointer()), align=size)
         return context.get_dummy_value()
 
-    return types.void(a, b, out, row, column, depth, rows, columns), generate
+    return numba.void(a, b, out, row, column, depth, rows, columns), generate
 
 
 @intrinsic
 def turn(typing_context: Any, a: Any, out: Any, row: Any, column: Any) -> Any:
     """out[column : column + 8, row : row + 8] = a[row : row + 8, column : column + 8].T; rows must be contiguous."""
-    element = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}[a.dtype]
+    element = {numba.float32: ir.FloatType(), numba.float64: ir.DoubleType()}[a.dtype]
     vector, size = ir.VectorType(element, 8), a.dtype.bitwidth // 8
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        given = [context.cast(builder, args[i], signature.args[i], types.int64) for i in (2, 3)]
+        given = [context.cast(builder, args[i], signature.args[i], numba.int64) for i in (2, 3)]
         start, down, _ = _address(context, builder, a, args[0], *given)
         to, next_row, _ = _address(context, builder, out, args[1], *given[::-1])
 
@@ -110,4 +111,4 @@ def turn(typing_context: Any, a: Any, out: Any, row: Any, column: Any) -> Any:
             builder.store(value, row_at(to, next_row, i), align=size)
         return context.get_dummy_value()
 
-    return types.void(a, out, row, column), generate
+    return numba.void(a, out, row, column), generate
