@@ -333,6 +333,12 @@ def test_compiled_code_is_kept_on_disk_for_the_next_process(tmp_path: Path) -> N
     assert int(hits) == int(missed) == int(functions) > 3
 
 
+@pytest.mark.parametrize("dtype", [mg.float32, mg.float64])
+def test_zero_keeps_its_sign_through_tanh(dtype) -> None:
+    ours, eager = replayed(lambda x: x.tanh(), mg.tensor([-0.0, 0.0, -1e-30, 1e-30], dtype=dtype))
+    assert np.signbit(ours.numpy()).tolist() == np.signbit(eager.numpy()).tolist() == [True, False, True, False]
+
+
 @pytest.mark.parametrize("where", ["a target too large", "a target below zero", "an input"])
 def test_a_step_in_one_function_changes_nothing_where_an_index_is_out_of_bounds(where: str) -> None:
     """Loops after a failed check still run: nothing of theirs may reach parameters, gradients or the optimizer."""
