@@ -58,6 +58,10 @@ class Single:
     call: Call
 
 
+def calls_of(step: Loop | Single | Call) -> list[Call]:
+    return step.calls if isinstance(step, Loop) else [step.call if isinstance(step, Single) else step]
+
+
 def code(dtype: np.dtype) -> str:
     return dtype.str[1:]
 

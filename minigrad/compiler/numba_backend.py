@@ -22,7 +22,7 @@ import numpy as np
 from .arrange import COMPARE, arranged
 from .calls import Call, Local, Memory, Place
 from .capture import Capture
-from .loops import Loop, Single, grouped
+from .loops import Loop, Single, calls_of, grouped
 from .plan import ALIGN, Plan, Report, initials, needed, without_copies
 from .segment import IN_FLOAT32, Segment
 from .source import Writer
@@ -93,7 +93,7 @@ def _within(parts: list[Any]) -> set[Local]:
     where: dict[Local, set[int]] = {}
     for i, part in enumerate(parts):
         for step in _steps([part]):
-            for call in step.calls if isinstance(step, Loop) else [step.call if isinstance(step, Single) else step]:
+            for call in calls_of(step):
                 for local in [*call.locals(), *([call.out] if type(call.out) is Local else [])]:
                     where.setdefault(local, set()).add(i)
     return {local for local, at in where.items() if len(at) == 1}
@@ -104,8 +104,7 @@ def _steps(parts: list[Any]) -> list[Loop | Single | Call]:
 
 
 def _places(step: Loop | Single | Call) -> list[Place]:
-    calls = step.calls if isinstance(step, Loop) else [step.call if isinstance(step, Single) else step]
-    return [place for call in calls for place in call.places()]
+    return [place for call in calls_of(step) for place in call.places()]
 
 
 def _registers(parts: list[Any], wanted: set[Memory]) -> set[Memory]:

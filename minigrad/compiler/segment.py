@@ -8,7 +8,7 @@ import numpy as np
 
 from .arrange import COMPARE
 from .calls import Call, Local, Place
-from .loops import BINARY, REDUCED, UNARY, Loop, Single, axes, code
+from .loops import BINARY, REDUCED, UNARY, Loop, Single, axes, calls_of, code
 
 TYPES = {"f4": "f4", "f8": "f8", "i8": "i8", "b1": "b1", "i4": "i4", "u8": "u8"}
 CHECKED = ("do", "getitem", "setitem", "expect")  # calls that ask themselves whether a check failed
@@ -31,7 +31,7 @@ class Segment:
         self.made: list[Local] = []
         self.values: dict[Any, str] = {}
         self.count = 0
-        calls = [c for step in steps for c in (step.calls if isinstance(step, Loop) else [step.call])]
+        calls = [call for step in steps for call in calls_of(step)]
         self.outside = any(call.changes for call in calls)
         self.lines = calls[0].line
         # Of each index: what is wrong where it is out of bounds, its line, and whether something was changed before.
@@ -363,7 +363,7 @@ class Segment:
 
     def source(self) -> str:
         for step in self.steps:
-            calls = step.calls if isinstance(step, Loop) else [step.call]
+            calls = calls_of(step)
             changes = any(call.changes for call in calls)
             before = len(self.body)
             if isinstance(step, Loop):
